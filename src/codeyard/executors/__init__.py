@@ -54,7 +54,7 @@ class SandboxSpec:
     id: str  # [a-z0-9-]+, unique on the machine
     home: Path
     image: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)  # over what the image sets
+    environment: Mapping[str, str] = field(default_factory=dict)  # over PATH and HOME, which are the executor's to set
     limits: Limits = field(default_factory=Limits)
     privileged: bool = False
     network: Network = Network.DEFAULT

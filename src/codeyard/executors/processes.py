@@ -1,0 +1,98 @@
+"""What the kernel says about processes: is this the one that was started, what descends from it, kill all of it."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A pid and the moment it started (in clock ticks since boot): together never used twice until the next boot."""
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """The process that has this pid now, or None if there is none (or only its zombie)."""
+        fields = _stat(pid)
+        if fields is None or fields[0] == "Z":
+            return None
+        return cls(pid, int(fields[19]), _boot())
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """What `str` gave, or None."""
+        parts = text.split()
+        if len(parts) != 3 or not (parts[0].isdigit() and parts[1].isdigit()):
+            return None
+        return cls(int(parts[0]), int(parts[1]), parts[2])
+
+    def __str__(self) -> str:
+        return f"{self.pid} {self.started} {self.boot}"
+
+    def alive(self) -> bool:
+        return ProcessId.of(self.pid) == self
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below `pid`, as of now."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir(_PROC):
+        if entry.isdigit() and (fields := _stat(int(entry))) is not None:
+            children.setdefault(int(fields[1]), []).append(int(entry))
+    found: set[int] = set()
+    front = [pid]
+    while front:
+        below = [child for child in children.get(front.pop(), ()) if child not in found]
+        found.update(below)
+        front.extend(below)
+    return found
+
+
+async def kill_tree(root: ProcessId) -> None:
+    """Kill everything below `root`, and last `root` itself, which as a subreaper inherits what loses its parent.
+
+    Frozen first, so that nothing starts while the rest is killed.
+    """
+    deadline = time.monotonic() + 10
+    while root.alive() and time.monotonic() < deadline:
+        _signal(root.pid, signal.SIGSTOP)
+        below = {pid for pid in descendants(root.pid) if (fields := _stat(pid)) is not None and fields[0] != "Z"}
+        if not below:
+            break
+        for pid in below:
+            _signal(pid, signal.SIGSTOP)
+        for pid in below:
+            _signal(pid, signal.SIGKILL)
+        await asyncio.sleep(0.002)
+    if root.alive():
+        _signal(root.pid, signal.SIGKILL)
+    while root.alive() and time.monotonic() < deadline:
+        await asyncio.sleep(0.001)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on (proc(5)): [0] state, [1] parent, [19] start time."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return text[text.rindex(")") + 2 :].split()
+
+
+def _boot() -> str:
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()

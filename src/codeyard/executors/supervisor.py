@@ -1,0 +1,170 @@
+"""The script that is every sandbox's first process, and the host's half of the talk with it.
+
+The host writes a command's files into `control/commands` (read-only inside) and its key into the FIFO there. The
+supervisor claims the key by making `control/status/<key>.started`, runs it, and writes `<key>.exit`. So a key runs at
+most once, whoever asks and however often; and a new process reads from the same files what became of it.
+`control/status` is the build's to write: whatever is read there is bounded, and believed only about the build itself.
+"""
+
+import asyncio
+import os
+import re
+import shlex
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from codeyard.errors import Invalid
+from codeyard.executors import Command, Exit, SandboxLost, SandboxSpec
+
+# Builtins only: an image need not have more than /bin/sh. `true` and not `:`, since a failing redirection of a
+# special builtin ends the shell.
+SUPERVISOR = r"""# $1: the control directory; $2: the file to print to, unless this already prints there
+set -C
+[ -z "$2" ] || exec >>"$2" 2>&1
+exec </dev/null 3<>"$1/commands/next" || exit 125
+true >|"$1/status/ready"
+while IFS= read -r key <&3; do
+    true 2>/dev/null >"$1/status/$key.started" || continue
+    /bin/sh "$1/commands/$key.launch" 3<&-
+    echo "$?" >|"$1/status/$key.exit"
+done
+"""
+
+_EXIT = re.compile(rb"(\d{1,3})\n")
+_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+# How often the end of a command is looked for: at once for the many that take milliseconds, seldom for the long ones.
+_POLLS = ((0.02, 0.0005), (0.2, 0.002), (2.0, 0.01), (float("inf"), 0.02))
+_ALIVE_EVERY = 0.5
+
+
+def launcher(command: Command, control: str) -> str:
+    """The script that runs `command.script` by its shell and as its user, or says why it cannot."""
+    shell = shlex.quote(command.shell)
+    run = f"{shell} {shlex.quote(f'{control}/commands/{command.key}.sh')}"
+    lines = [
+        f"command -v {shell} >/dev/null 2>&1 || {{",
+        f"    echo {shlex.quote(f'There is no shell {command.shell} here: choose another in env.shell.')}",
+        "    exit 127",
+        "}",
+    ]
+    if command.user is None or command.user in {"root", "0"}:
+        return "\n".join([*lines, f"exec {run}", ""])
+    user, inner = shlex.quote(command.user), shlex.quote(f"exec {run}")
+    refused = shlex.quote(
+        f"Cannot run as {command.user}: there is no such user here, or this sandbox cannot change users."
+    )
+    lines += [
+        f"if su -p -s /bin/sh {user} -c true >/dev/null 2>&1; then",
+        f"    exec su -p -s /bin/sh {user} -c {inner}",
+        f"elif setpriv --reuid={user} --init-groups true >/dev/null 2>&1; then",
+        f'    exec setpriv --reuid={user} --regid="$(id -g {user})" --init-groups {run}',
+        "fi",
+        f"echo {refused}",
+        "exit 126",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+class Control:
+    """The host's side of one sandbox's control directory. `root` is what `/codebuild` is called inside."""
+
+    def __init__(self, spec: SandboxSpec, root: str) -> None:
+        self._spec, self._root = spec, root
+        self.host = spec.home / "codebuild" / "control"
+        self.commands, self.status = self.host / "commands", self.host / "status"
+        self.inside = f"{root}/control"
+
+    @property
+    def supervisor(self) -> str:
+        """The path of the supervisor's script inside: run it with `/bin/sh` and the control directory."""
+        return f"{self.inside}/commands/supervisor"
+
+    def prepare(self) -> None:
+        """Make the directory; what is there stays, so that a second opener changes nothing."""
+        for directory in (self.commands, self.status):
+            directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkfifo(self.commands / "next", 0o600)
+        self._write("supervisor", SUPERVISOR)
+
+    def ready(self) -> bool:
+        """Whether the supervisor has begun."""
+        return os.path.lexists(self.status / "ready")
+
+    async def run(self, command: Command, alive: Callable[[], Awaitable[bool]]) -> Exit:
+        """Start it unless it was started, and wait for its end. SandboxLost once `alive` says no."""
+        if _KEY.fullmatch(command.key) is None:
+            raise Invalid(f"command key {command.key!r}", "it may hold letters, digits and ._- only.", "Rename it.")
+        if (ended := self._ended(command.key)) is not None:
+            return ended
+        if not os.path.lexists(self.status / f"{command.key}.started"):
+            self._write(f"{command.key}.sh", command.script)
+            self._write(f"{command.key}.launch", launcher(command, self.inside))
+            await self._send(command.key, alive)
+        return await self._wait(command.key, alive)
+
+    async def _send(self, key: str, alive: Callable[[], Awaitable[bool]]) -> None:
+        # The supervisor holds the FIFO open for reading and writing, so a key that was sent waits there, even if we
+        # die before it is read. Without a reader the open fails: it has not begun yet, or never will.
+        began = time.monotonic()
+        while True:
+            try:
+                fifo = os.open(self.commands / "next", os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                if time.monotonic() - began > _ALIVE_EVERY and not await alive():
+                    raise self._lost() from None
+                await asyncio.sleep(0.001)
+                continue
+            try:
+                os.write(fifo, f"{key}\n".encode())
+            finally:
+                os.close(fifo)
+            return
+
+    async def _wait(self, key: str, alive: Callable[[], Awaitable[bool]]) -> Exit:
+        began = asked = time.monotonic()
+        while True:
+            if (ended := self._ended(key)) is not None:
+                return ended
+            now = time.monotonic()
+            if now - asked > _ALIVE_EVERY:
+                asked = now
+                if not await alive():
+                    # It may have ended between the two looks.
+                    if (ended := self._ended(key)) is not None:
+                        return ended
+                    raise self._lost()
+            await asyncio.sleep(next(pause for until, pause in _POLLS if now - began < until))
+
+    def _ended(self, key: str) -> Exit | None:
+        try:
+            handle = os.open(self.status / f"{key}.exit", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            match = _EXIT.fullmatch(os.read(handle, 16))
+        except OSError:
+            return None
+        finally:
+            os.close(handle)
+        if match is None:
+            return None
+        return Exit(code=int(match[1]) & 0xFF, spooled=self._spec.spool.stat().st_size)
+
+    def _write(self, name: str, text: str) -> None:
+        path: Path = self.commands / name
+        staged = path.with_name(f".{name}.new")
+        staged.write_text(text)
+        staged.chmod(0o644)  # a command may run as another user
+        staged.rename(path)
+
+    def _lost(self) -> SandboxLost:
+        return SandboxLost(
+            "Build container found dead before completing the build",
+            "its first process ended by itself: out of memory, killed by a command, or by the machine's restart.",
+            "Give it more memory with a larger compute type, or look for a command that kills what it did not start.",
+        )
