@@ -1,0 +1,1 @@
+"""Builds: what one is, what may happen to it, and what does."""

@@ -1,0 +1,172 @@
+"""What a build is. Pure values; what may follow what is in `phases`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from codeyard.ident import BuildId, Owner
+
+
+class Phase(StrEnum):
+    """The phases in their order (BuildPhaseType; reference 2.2)."""
+
+    SUBMITTED = "SUBMITTED"
+    QUEUED = "QUEUED"
+    PROVISIONING = "PROVISIONING"
+    DOWNLOAD_SOURCE = "DOWNLOAD_SOURCE"
+    INSTALL = "INSTALL"
+    PRE_BUILD = "PRE_BUILD"
+    BUILD = "BUILD"
+    POST_BUILD = "POST_BUILD"
+    UPLOAD_ARTIFACTS = "UPLOAD_ARTIFACTS"
+    FINALIZING = "FINALIZING"
+    COMPLETED = "COMPLETED"
+
+
+USER_PHASES = (Phase.INSTALL, Phase.PRE_BUILD, Phase.BUILD, Phase.POST_BUILD)
+
+
+class Status(StrEnum):
+    """How a phase or a build stands (StatusType; reference 2.4)."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    FAULT = "FAULT"
+    TIMED_OUT = "TIMED_OUT"
+    STOPPED = "STOPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Why a phase ended as it did; both empty where all went well (reference 2.5)."""
+
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a phase ended."""
+
+    status: Status
+    context: Context = Context()
+
+    @property
+    def ok(self) -> bool:
+        return self.status is Status.SUCCEEDED
+
+
+SUCCEEDED = Outcome(Status.SUCCEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRecord:
+    """One entry of a build's history. COMPLETED has only a start; what runs has no end (reference 2.2)."""
+
+    phase: Phase
+    started: datetime
+    ended: datetime | None = None
+    status: Status | None = None
+    contexts: tuple[Context, ...] = ()
+
+    @property
+    def seconds(self) -> int | None:
+        """Whole seconds, cut and not rounded, as AWS gives them."""
+        return None if self.ended is None else int((self.ended - self.started).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One run of a project. `history` holds the phases that ended; `phase` is the one in progress."""
+
+    id: BuildId
+    phase: Phase
+    phase_started: datetime
+    started: datetime
+    status: Status = Status.IN_PROGRESS
+    history: tuple[PhaseRecord, ...] = ()
+    ended: datetime | None = None
+
+    @property
+    def records(self) -> tuple[PhaseRecord, ...]:
+        """The history and the current phase, as BatchGetBuilds lists them."""
+        return (*self.history, PhaseRecord(self.phase, self.phase_started))
+
+    @property
+    def succeeding(self) -> bool:
+        return self.status in {Status.IN_PROGRESS, Status.SUCCEEDED}
+
+
+class VariableType(StrEnum):
+    """Where a variable's value comes from (EnvironmentVariableType)."""
+
+    PLAINTEXT = "PLAINTEXT"
+    PARAMETER_STORE = "PARAMETER_STORE"
+    SECRETS_MANAGER = "SECRETS_MANAGER"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable of a build's environment; the value of a secret one is its reference."""
+
+    name: str
+    value: str
+    type: VariableType = VariableType.PLAINTEXT
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeType:
+    """What a build may use (reference 3.4)."""
+
+    name: str
+    cpus: float
+    memory: int  # bytes
+
+
+_GIB = 1024**3
+COMPUTE_TYPES = {
+    f"BUILD_GENERAL1_{name}": ComputeType(f"BUILD_GENERAL1_{name}", cpus, gib * _GIB)
+    for name, cpus, gib in (("SMALL", 2, 4), ("MEDIUM", 4, 8), ("LARGE", 8, 16), ("XLARGE", 36, 72), ("2XLARGE", 72, 144))
+}
+
+
+class Packaging(StrEnum):
+    """How artifacts leave: a folder of files, or one zip (ArtifactPackaging)."""
+
+    NONE = "NONE"
+    ZIP = "ZIP"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactTarget:
+    """Where a build's artifacts go. `location` is a directory or `s3://bucket/path`."""
+
+    location: str
+    name: str
+    packaging: Packaging = Packaging.NONE
+    namespaced: bool = False  # BUILD_ID is part of the path
+    override_name: bool = True  # the buildspec's `name` is used
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a build was asked for, but for its sources: all that decides it and nothing about the machine."""
+
+    id: BuildId
+    owner: Owner
+    number: int
+    initiator: str
+    image: str
+    submitted: datetime
+    compute: ComputeType
+    privileged: bool = False
+    buildspec: str | None = None  # inline text, a path in the primary source, or an S3 ARN; None: buildspec.yml
+    overrides: tuple[Variable, ...] = ()  # of the start call: before the project's, before the buildspec's
+    project_variables: tuple[Variable, ...] = ()
+    artifacts: ArtifactTarget | None = None
+    secondary_artifacts: dict[str, ArtifactTarget] = field(default_factory=dict)
+    any_secondary: ArtifactTarget | None = None  # where those go that `secondary_artifacts` does not name
+    cache: bool = True
+    timeout: timedelta = timedelta(hours=1)
+    debug_session: bool = False
