@@ -1,0 +1,375 @@
+"""A BlobStore in a directory: `blobs/<2 digits>/<62 digits>`, each file 0444, whole from the moment it has its name.
+
+A blob is written under a name of its own in `new/`, then renamed; what a killed writer leaves there is swept later.
+Nothing is flushed blob by blob: 12,000 flushes take minutes. `settle` flushes them all at once, for whoever must
+know that a power cut loses nothing, and a blob that a power cut did tear is found out by its digest, moved to
+`damaged/`, and can be put again.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from io import BufferedReader
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from codeyard.artifacts import Blob, Digest, Holder, Kind, Swept
+from codeyard.artifacts.checking import Checked, damaged
+from codeyard.artifacts.failures import explained
+from codeyard.artifacts.scan import stamp
+from codeyard.artifacts.stamps import Stamps
+from codeyard.errors import Conflict, Fault, Invalid, NotFound
+
+SMALL = 1 << 20  # a file up to this size is held in memory, read once and written once
+_REFRESH = 3600.0  # seconds; a blob that is put again gets a new time if its time is older
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DRAFT = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FICLONE = 0x40049409  # linux/fs.h
+# What copy_file_range and FICLONE say when these two files cannot be copied so; the plain way always can.
+_CANNOT = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.EBADF}
+_MODES = {
+    (Holder.WRITER, Kind.FILE): 0o644,
+    (Holder.WRITER, Kind.EXECUTABLE): 0o755,
+    (Holder.READER, Kind.FILE): 0o444,
+    (Holder.READER, Kind.EXECUTABLE): 0o555,
+}
+
+
+class DiskStore:
+    """Blobs below `root`, which is made if need be and is for us alone.
+
+    It may be used with `with`: then the next process knows which blobs were found sound, and links them unread."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._blobs, self._new = root / "blobs", root / "new"
+        with explained(f"artifact store {root}"):
+            self._blobs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._new.mkdir(exist_ok=True, mode=0o700)
+        self._prefix = f"{self._blobs}/"
+        self._ids = count()
+        self._clones = True  # until the file system has refused once
+        self._fans: set[str] = set()
+
+    def has(self, digest: Digest) -> bool:
+        try:
+            os.stat(self._path(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def put(self, source: BinaryIO, expected: Digest | None = None) -> Blob:
+        head = source.read(SMALL)
+        with explained("putting a blob into the store"):
+            if len(head) < SMALL:
+                return self._put_small(head, expected)
+            return self._put_large(source, head, expected)
+
+    @contextmanager
+    def open(self, digest: Digest) -> Iterator[BinaryIO]:
+        descriptor = self._open(digest)
+        with os.fdopen(descriptor, "rb", buffering=0) as raw, BufferedReader(Checked(raw, digest)) as file:
+            try:
+                yield file
+            except Fault:
+                self._set_aside(digest)
+                raise
+
+    def place(
+        self, digest: Digest, name: str, *, directory: int, kind: Kind = Kind.FILE, holder: Holder = Holder.WRITER
+    ) -> None:
+        with explained(f"placing {name!r}"):
+            if holder is Holder.READER and kind is Kind.FILE and self._link(digest, name, directory):
+                return
+            self._copy(digest, name, directory, _MODES[holder, kind])
+
+    def sweep(self, keep: Callable[[Digest], bool], *, older_than: float, dry_run: bool = False) -> Swept:
+        """Also removes what killed writers left. A blob is moved aside, looked at again, and only then removed: so
+        one that somebody put in between is kept."""
+        latest = time.time() - older_than
+        blobs = size = 0
+        for fan in sorted(entry.name for entry in os.scandir(self._blobs)):
+            for entry in list(os.scandir(self._blobs / fan)):
+                status = entry.stat(follow_symlinks=False)
+                if status.st_mtime >= latest or keep(Digest(fan + entry.name)):
+                    continue
+                if dry_run or self._remove(Path(entry.path), latest):
+                    blobs, size = blobs + 1, size + status.st_size
+        if not dry_run:
+            self._tidy(time.time() - max(older_than, _REFRESH))
+        return Swept(blobs, size)
+
+    def settle(self) -> None:
+        """Return once everything that was put survives a power cut. Takes as long as the disk does."""
+        with explained("flushing the artifact store"):
+            _flush(self._blobs)
+
+    @cached_property
+    def _known(self) -> Stamps:
+        """Which blobs were found sound: loaded when first asked for, and saved when the store is left."""
+        return Stamps(self.root / "checked")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if "_known" in self.__dict__:
+            self._known.save_all()
+
+    # ── putting ──
+
+    def _put_small(self, content: bytes, expected: Digest | None) -> Blob:
+        digest = Digest(hashlib.sha256(content).hexdigest())
+        _expect(digest, expected)
+        blob = Blob(digest, len(content))
+        if not self._present(blob):
+            with self._writing() as (descriptor, name):
+                _write(descriptor, content)
+                self._publish(descriptor, name, digest)
+        return blob
+
+    def _put_large(self, source: BinaryIO, head: bytes, expected: Digest | None) -> Blob:
+        """Hashed first, for most often it is here already; then copied by the kernel, and the copy hashed."""
+        start = source.tell() - len(head)
+        hashed = hashlib.sha256(head)
+        size = len(head)
+        while piece := source.read(SMALL):
+            hashed.update(piece)
+            size += len(piece)
+        blob = Blob(Digest(hashed.hexdigest()), size)
+        _expect(blob.digest, expected)
+        if not self._present(blob):
+            with self._writing() as (descriptor, name):
+                source.seek(start)
+                _pour(source, descriptor, size)
+                if _hash(descriptor) != blob.digest:
+                    raise Conflict("a file", "it changed while it was being stored.", "Stop what writes to it first.")
+                self._publish(descriptor, name, blob.digest)
+        return blob
+
+    def _present(self, blob: Blob) -> bool:
+        """Whether the store has it, of the right size; if so, it counts as put just now."""
+        place = self._path(blob.digest)
+        try:
+            status = os.stat(place)
+        except FileNotFoundError:
+            return False
+        if status.st_size != blob.size:
+            return False  # torn by a power cut: to be written again, over it
+        if status.st_mtime < time.time() - _REFRESH:
+            try:
+                os.utime(place)
+            except FileNotFoundError:  # swept this moment
+                return False
+        return True
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[int, str]]:
+        """A new file in `new/`, gone when the block ends unless it was published."""
+        name = f"{self._new}/{os.getpid()}-{threading.get_ident()}-{next(self._ids)}-{time.monotonic_ns()}"
+        descriptor = os.open(name, _DRAFT, 0o600)
+        try:
+            yield descriptor, name
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _publish(self, descriptor: int, name: str, digest: Digest) -> None:
+        os.fchmod(descriptor, 0o444)
+        fan = digest[:2]
+        if fan not in self._fans:
+            (self._blobs / fan).mkdir(exist_ok=True, mode=0o700)
+            self._fans.add(fan)
+        Path(name).rename(self._path(digest))
+        self._known.note_ours(stamp(os.fstat(descriptor)), digest)
+
+    # ── placing ──
+
+    def _path(self, digest: Digest) -> str:
+        return f"{self._prefix}{digest[:2]}/{digest[2:]}"
+
+    def _open(self, digest: Digest) -> int:
+        try:
+            return os.open(self._path(digest), _READ)
+        except FileNotFoundError:
+            raise NotFound(f"blob {digest}", "the store does not have it.", "Build it again.") from None
+
+    def _link(self, digest: Digest, name: str, directory: int) -> bool:
+        """Give the store's own file a second name. False where the file system cannot, or has no name left to give."""
+        place = self._path(digest)
+        try:
+            status = os.stat(place)
+        except FileNotFoundError:
+            raise NotFound(f"blob {digest}", "the store does not have it.", "Build it again.") from None
+        was = stamp(status)
+        if self._known.get(was) != digest:
+            descriptor = self._open(digest)
+            try:
+                if _hash(descriptor) != digest:
+                    raise self._set_aside(digest)
+            finally:
+                os.close(descriptor)
+        try:
+            os.link(place, name, dst_dir_fd=directory, follow_symlinks=False)
+        except FileExistsError:
+            raise _taken(name) from None
+        except OSError as error:
+            if error.errno in (errno.EMLINK, *_CANNOT):
+                return False
+            raise
+        self._known.drop(was)
+        # A new name is a new change time. Nobody else may write to the file, so what was sound still is.
+        self._known.note_ours(stamp(os.stat(place)), digest)
+        return True
+
+    def _copy(self, digest: Digest, name: str, directory: int, mode: int) -> None:
+        source = self._open(digest)
+        try:
+            try:
+                target = os.open(name, _NEW, 0o600, dir_fd=directory)
+            except FileExistsError:
+                raise _taken(name) from None
+            try:
+                if not self._fill(source, target, digest):
+                    raise self._set_aside(digest)
+                os.fchmod(target, mode)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=directory)
+                raise
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+
+    def _fill(self, source: int, target: int, digest: Digest) -> bool:
+        """Bring the bytes over; whether they were those of `digest`."""
+        if self._clones and self._clone(source, target):
+            status = stamp(os.fstat(source))
+            if self._known.get(status) == digest:
+                return True
+            sound = _hash(source) == digest
+            if sound:
+                self._known.note_ours(status, digest)
+            return sound
+        hashed = hashlib.sha256()
+        while piece := os.read(source, SMALL):  # what is hashed is what is written: no second look at the disk
+            hashed.update(piece)
+            _write(target, piece)
+        return hashed.hexdigest() == digest
+
+    def _clone(self, source: int, target: int) -> bool:
+        try:
+            fcntl.ioctl(target, _FICLONE, source)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+            self._clones = error.errno == errno.EXDEV  # another file system: this place cannot, the next may
+            return False
+        return True
+
+    def _set_aside(self, digest: Digest) -> Fault:
+        """Move a blob that is not what its name says out of the way, so that it can be put again."""
+        aside = self.root / "damaged"
+        with suppress(OSError):
+            aside.mkdir(exist_ok=True)
+            Path(self._path(digest)).rename(aside / digest)
+        return damaged(digest)
+
+    # ── sweeping ──
+
+    def _remove(self, path: Path, latest: float) -> bool:
+        aside = self._new / f"swept-{os.getpid()}-{next(self._ids)}"
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if aside.stat().st_mtime >= latest:
+            aside.rename(path)
+            return False
+        aside.unlink()
+        return True
+
+    def _tidy(self, latest: float) -> None:
+        for entry in os.scandir(self._new):
+            with suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < latest:
+                    Path(entry.path).unlink()
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"name {name!r}", "something is there already.", "Choose a new directory.")
+
+
+def _expect(digest: Digest, expected: Digest | None) -> None:
+    if expected is not None and digest != expected:
+        raise Invalid("what was to be stored", f"it is {digest}, not {expected}.", "Fetch it again.")
+
+
+def _flush(directory: Path) -> None:
+    """Flush the file system that `directory` is on."""
+    import ctypes
+
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    except AttributeError:  # a C library without it
+        os.sync()
+    finally:
+        os.close(descriptor)
+
+
+def _hash(descriptor: int) -> str:
+    """The SHA-256 of an open file, from its beginning; its position ends at the end."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    hashed = hashlib.sha256()
+    while piece := os.read(descriptor, SMALL):
+        hashed.update(piece)
+    return hashed.hexdigest()
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    done = os.write(descriptor, content)
+    while done < len(content):
+        done += os.write(descriptor, memoryview(content)[done:])
+
+
+def _pour(source: BinaryIO, target: int, size: int) -> None:
+    """Copy `size` bytes from where `source` stands: cloned or in the kernel if it is a real file, else by hand."""
+    try:
+        descriptor = source.fileno()
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if source.tell() == 0 and os.fstat(descriptor).st_size == size:
+            with suppress(OSError):
+                fcntl.ioctl(target, _FICLONE, descriptor)
+                return
+        offset, left = source.tell(), size
+        while left and (done := os.copy_file_range(descriptor, target, left, offset_src=offset)):
+            offset, left = offset + done, left - done
+        if not left:
+            return
+    except OSError as error:  # includes io.UnsupportedOperation, whose errno is None
+        if error.errno is not None and error.errno not in _CANNOT:
+            raise
+    os.lseek(target, 0, os.SEEK_SET)
+    os.ftruncate(target, 0)
+    while size and (piece := source.read(min(size, SMALL))):
+        _write(target, piece)
+        size -= len(piece)
