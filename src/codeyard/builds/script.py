@@ -16,7 +16,7 @@ class Place:
 
     @property
     def state(self) -> str:
-        """The file that carries variables and directory from one command to the next; made before the first."""
+        """The file that carries variables and directory from one command to the next; the first one makes it."""
         return f"{self.root}/output/tmp/env.sh"
 
     @property
@@ -24,20 +24,29 @@ class Place:
         """The file with the variables that the build was started with."""
         return f"{self.root}/readonly/environment.sh"
 
+    @property
+    def initial(self) -> str:
+        """What stands for the state before the first command."""
+        return f"{self.root}/readonly/state.sh"
+
 
 def quote(text: str) -> str:
     """`text` as one word of a POSIX shell, whatever is in it."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def exports(variables: dict[str, str]) -> str:
-    """A file that sets them, literally: `$PATH:/x` stays those seven characters (reference 1.4)."""
-    return "".join(f"export {name}={quote(value)}\n" for name, value in variables.items())
+def given_variables(variables: dict[str, str], place: Place) -> str:
+    """A file that sets them, literally: `$PATH:/x` stays those seven characters (reference 1.4).
+
+    Before them, PATH gets the programs that a build may call, at its end, as in AWS's images.
+    """
+    exports = "".join(f"export {name}={quote(value)}\n" for name, value in variables.items())
+    return f'export PATH="$PATH":{quote(f"{place.root}/user/bin")}\n{exports}'
 
 
 def initial_state(variables: dict[str, str], place: Place) -> str:
-    """What the state file holds before the first command. OLDPWD is what AWS's builds start with (reference 1.3)."""
-    return exports({**variables, "PWD": place.source, "OLDPWD": f"{place.root}/readonly"})
+    """What stands for the state file before the first command. OLDPWD is what AWS's builds start with (reference 1.3)."""
+    return given_variables({**variables, "PWD": place.source, "OLDPWD": f"{place.root}/readonly"}, place)
 
 
 def command(text: str, place: Place, *, succeeding: bool, last_exit: int) -> str:
@@ -47,9 +56,10 @@ def command(text: str, place: Place, *, succeeding: bool, last_exit: int) -> str
     is saved by a trap, which an early `exit` cannot pass by, and once more at the end, for a command that sets its own
     trap; the empty line keeps a closing backslash from eating that. No externals: PATH may be anything by now.
     """
-    save = f"export PWD OLDPWD; export -p >|{quote(place.state)}"
+    # In a subshell for its umask: a later command may run as another user, and must be able to write the file too.
+    save = f"(umask 0; export PWD OLDPWD; export -p >|{quote(place.state)})"
     return (
-        f". {quote(place.state)}; codebuild_was=$OLDPWD; "
+        f"{_restore(place)}; codebuild_was=$OLDPWD; "
         f'cd "$PWD" 2>/dev/null || cd {quote(place.source)}; OLDPWD=$codebuild_was; unset codebuild_was codebuild_exit\n'
         f"export CODEBUILD_BUILD_SUCCEEDING={int(succeeding)} CODEBUILD_LAST_EXIT={last_exit}\n"
         f"set -a; trap {quote(save)} EXIT\n"
@@ -75,11 +85,15 @@ def evaluation(expressions: tuple[str, ...], place: Place, into: str, *, shared:
     For `$VAR` and `$(command)` in an artifact's name, a cache key and the like (reference 1.8, 1.9).
     """
     if shared:
-        begin = f'. {quote(place.state)}; cd "$PWD" 2>/dev/null || cd {quote(place.source)}'
+        begin = f'{_restore(place)}; cd "$PWD" 2>/dev/null || cd {quote(place.source)}'
     else:
         begin = f". {quote(place.given)}; cd {quote(place.source)}"
     values = "".join(f'printf \'%s\\0\' "{_inner(text)}"\n' for text in expressions)
     return f"{begin}\n{{\n{values}}} >|{quote(into)}\n"
+
+
+def _restore(place: Place) -> str:
+    return f"if [ -r {quote(place.state)} ]; then . {quote(place.state)}; else . {quote(place.initial)}; fi"
 
 
 def _inner(text: str) -> str:

@@ -39,3 +39,7 @@ class LogWriter(Protocol):
     def mask(self, values: tuple[str, ...]) -> None:
         """From now on, hide these wherever they appear."""
         ...
+
+    def masked(self, text: str) -> str:
+        """`text` as the log would show it."""
+        ...

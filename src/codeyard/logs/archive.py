@@ -38,9 +38,7 @@ class ArchivedLog:
             return
         self._copy(self._spooled() if upto is None else upto)
         self._settle()
-        at = self._now()
-        masked = self._masked(text)
-        self._write(LogPiece(True, agent_line(at, masked).encode()))
+        self._write(LogPiece(True, agent_line(self._now(), self._masker.text(text)).encode(errors="surrogateescape")))
         self._record(key)
 
     def end_output(self, key: str, upto: int) -> None:
@@ -60,7 +58,7 @@ class ArchivedLog:
 
     def masked(self, text: str) -> str:
         """`text` as the log would show it."""
-        return self._masked(text)
+        return self._masker.text(text)
 
     def close(self) -> None:
         self.pump()
@@ -88,10 +86,6 @@ class ArchivedLog:
     def _settle(self) -> None:
         if rest := self._masker.flush():
             self._write(LogPiece(False, rest))
-
-    def _masked(self, text: str) -> str:
-        once = self._masker.fresh()
-        return (once.feed(text.encode()) + once.flush()).decode(errors="replace")
 
     def _write(self, piece: LogPiece) -> None:
         view = memoryview(piece.content)

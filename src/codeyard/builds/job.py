@@ -1,0 +1,189 @@
+"""One build as a process works on it: its sandbox, its log, and what the phases so far have told."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from codeyard.artifacts.scan import read_file
+from codeyard.builds.buildspec import Buildspec, PhaseSpec, parse
+from codeyard.builds.environment import SourceFacts
+from codeyard.builds.model import Outcome, Phase, Settings, Status
+from codeyard.builds.phases import timed_out
+from codeyard.builds.script import Place, evaluation
+from codeyard.builds.tools import Sources, Tools
+from codeyard.executors import Command, Exit, Sandbox, SandboxLost
+
+T = TypeVar("T")
+_EVALUATED_AT_MOST = 1 << 20
+_PUMP_EVERY = 0.01
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The build was stopped, or its time is over: the phase ends so."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class Job:
+    """See the module. What must last is in `facts`, which the finished steps gave; the rest is found again."""
+
+    def __init__(self, settings: Settings, sources: Sources, tools: Tools) -> None:
+        self.settings, self.sources, self.tools = settings, sources, tools
+        self.facts: dict[str, Any] = {}
+        self.succeeding = True
+        self.last_exit = 0
+        self.source: SourceFacts | None = None
+        self.spec: Buildspec | None = None
+        self._sandbox: Sandbox | None = None
+        self._masks = tools.sandbox.home / "masks"
+        if self._masks.exists():  # an earlier process of this build had these to hide, and so has this one
+            tools.log.mask(tuple(json.loads(self._masks.read_text())))
+
+    def hide(self, values: tuple[str, ...]) -> None:
+        """From now on no log and no message shows these, in whatever process."""
+        if values:
+            self._masks.touch(mode=0o600)
+            self._masks.write_text(json.dumps(values))
+            self.tools.log.mask(values)
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """Take in what a step that finished, perhaps in another process, has told."""
+        self.facts.update(facts)
+        self.last_exit = self.facts.get("last_exit", 0)
+        if "source" in facts:
+            self.source = _source(facts["source"])
+        if "buildspec" in facts:
+            self.spec = parse(facts["buildspec"])
+
+    # ── the sandbox ──
+
+    async def open(self) -> None:
+        self._sandbox = await self.tools.executor.open(self.tools.sandbox)
+
+    async def sandbox(self) -> Sandbox:
+        """The open sandbox; after a restart, the one that another process opened. SandboxLost."""
+        if self._sandbox is None:
+            self._sandbox = await self.tools.executor.adopt(self.tools.sandbox)
+        return self._sandbox
+
+    async def close(self) -> None:
+        """End the sandbox, whoever opened it. What it spooled is in the log before."""
+        with suppress(SandboxLost):  # gone already
+            sandbox = await self.sandbox()
+            await sandbox.close()
+        self.tools.log.pump()
+
+    async def run(self, command: Command) -> Exit:
+        """Run it, with its output going to the log as it comes. Interrupted, SandboxLost."""
+        sandbox = await self.sandbox()
+        pumping = asyncio.ensure_future(self._pump())
+        try:
+            return await self.within(sandbox.run(command))
+        finally:
+            pumping.cancel()
+            self.tools.log.pump()
+
+    async def within(self, work: Awaitable[T]) -> T:
+        """What `work` gives, unless the build is stopped or its time is over before. Interrupted."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self.tools.stop.wait())
+        try:
+            await asyncio.wait({task, stop}, timeout=self._remaining(), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Interrupted(Outcome(Status.STOPPED) if stop.done() else timed_out())
+        finally:
+            task.cancel()
+            stop.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+    async def _pump(self) -> None:
+        while True:
+            self.tools.log.pump()
+            await asyncio.sleep(_PUMP_EVERY)
+
+    def _remaining(self) -> float:
+        """Seconds until the build's time is over. The queue has a limit of its own (reference 2.6)."""
+        ends = self.settings.submitted + self.settings.timeout
+        return max(0.0, (ends - self.tools.now()).total_seconds())
+
+    # ── what is where ──
+
+    @property
+    def tag(self) -> str:
+        """The digits in `/codebuild/output/src<digits>`: of the build, so that a repeated step finds the same."""
+        return str(int(self.settings.id.run.replace("-", ""), 16))[-9:]
+
+    async def place(self) -> Place:
+        sandbox = await self.sandbox()
+        directory = self.source.directory if self.source is not None else f"{sandbox.root}/output/src{self.tag}/src"
+        return Place(sandbox.root, directory)
+
+    async def on_host(self, inside: str) -> Path | None:
+        """Where the host sees an absolute path inside: beneath the build's writable tree, or nowhere (None)."""
+        prefix = f"{(await self.sandbox()).root}/output"
+        if inside != prefix and not inside.startswith(f"{prefix}/"):
+            return None
+        return self.tools.sandbox.output / inside[len(prefix) :].lstrip("/")
+
+    @property
+    def buildspec(self) -> Buildspec:
+        assert self.spec is not None, "DOWNLOAD_SOURCE comes before"
+        return self.spec
+
+    def phase_spec(self, phase: Phase) -> PhaseSpec | None:
+        if self.spec is None:
+            return None
+        return next((found for found in self.spec.phases if found.name == phase.lower()), None)
+
+    def on_failure(self, phase: Phase) -> str | None:
+        """ABORT or CONTINUE, if the buildspec says so of this phase."""
+        found = self.phase_spec(phase)
+        return str(found.on_failure.kind) if found is not None and found.on_failure is not None else None
+
+    # ── what the shell inside says ──
+
+    async def evaluate(self, key: str, expressions: tuple[str, ...]) -> tuple[str, ...]:
+        """What the build's shell makes of each, with the variables as they are now (reference 1.8, 1.9)."""
+        if not expressions:
+            return ()
+        place = await self.place()
+        script = evaluation(
+            expressions, place, f"{place.root}/output/tmp/{key}", shared=self.buildspec.version != "0.1"
+        )
+        await self.run(Command(f"value-{key}", script, shell=self.shell))
+        content = read_file(self.tools.sandbox.output, f"tmp/{key}", _EVALUATED_AT_MOST)
+        values = content.decode(errors="replace").split("\0")[:-1]
+        return tuple(values[: len(expressions)]) + ("",) * (len(expressions) - len(values))
+
+    @property
+    def shell(self) -> str:
+        return self.buildspec.env.shell or "/bin/sh"
+
+    # ── the log ──
+
+    def say(self, key: str, text: str) -> None:
+        self.tools.log.say(key, text)
+
+    def masked(self, text: str) -> str:
+        return self.tools.log.masked(text)
+
+    def say_phase_end(self, phase: Phase, outcome: Outcome) -> None:
+        """The two lines that end a phase (reference 10.3); the first phases have none."""
+        if phase in {Phase.QUEUED, Phase.PROVISIONING} and outcome.ok:
+            return
+        self.say(f"{phase}-complete", f"Phase complete: {phase} State: {outcome.status}")
+        self.say(
+            f"{phase}-context",
+            f"Phase context status code: {outcome.context.code} Message: {outcome.context.message}",
+        )
+
+
+def _source(plain: Mapping[str, Any]) -> SourceFacts:
+    facts = SourceFacts(**plain)
+    return replace(facts, secondary={name: SourceFacts(**other) for name, other in plain["secondary"].items()})

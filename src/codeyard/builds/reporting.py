@@ -1,0 +1,149 @@
+"""Reports of a build: what its `reports` block names, and what auto-discovery finds (reference 1.7, 7.3, 7.5)."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from codeyard.artifacts import Selection
+from codeyard.artifacts.patterns import Found, Pick, Unmatched, select
+from codeyard.artifacts.scan import read_file
+from codeyard.builds.buildspec import ReportSpec
+from codeyard.builds.expansion import expand_selection, expand_text
+from codeyard.builds.job import Job
+from codeyard.errors import CodeyardError
+from codeyard.reports.coverage import parse_coverage
+from codeyard.reports.formats import parse_tests
+from codeyard.reports.model import (
+    Report,
+    ReportFormat,
+    ReportGroup,
+    ReportType,
+    discovered_group,
+    failures,
+    make_report,
+    report_group,
+    slowest,
+)
+from codeyard.reports.sniff import may_be_report, sniff
+
+_REPORT_AT_MOST = 64 << 20
+_GROUPS_AT_MOST = 5
+_DISCOVERY_SECONDS = 5
+_SNIFFED = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The files of one report."""
+
+    group: ReportGroup
+    format: ReportFormat
+    picks: tuple[Pick, ...]
+    problems: tuple[str, ...] = ()
+
+
+def make_reports(job: Job, root: Path, listing: tuple[Found, ...], inside: str, values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every report, as the facts of its event. What goes wrong makes a report INCOMPLETE, and never fails a build."""
+    named = [_named(job, spec, listing, inside, values) for spec in job.buildspec.reports[:_GROUPS_AT_MOST]]
+    taken = {pick.path for found in named for pick in found.picks}
+    discovered = _discover(job, root, listing, inside, values, taken)
+    return [_facts(_report(job, root, found)) for found in (*named, *discovered)]
+
+
+def _named(job: Job, spec: ReportSpec, listing: tuple[Found, ...], inside: str, values: Mapping[str, str]) -> _Found:
+    project = job.settings.id.project
+    key = expand_text(spec.name, values)
+    chosen = ReportFormat.parse(spec.file_format)
+    try:
+        group = report_group(project, key)
+    except CodeyardError as error:
+        return _Found(ReportGroup(f"{project}-{key}"[:128]), chosen, (), (str(error),))
+    try:
+        selected = select(listing, expand_selection(spec.selection, values, inside), inside)
+    except CodeyardError as error:
+        lines = error.lines if isinstance(error, Unmatched) else ()
+        _say_all(job, f"report-{spec.name}", lines)
+        return _Found(group, chosen, (), (f"{error.what}: {', '.join(spec.selection.files)}",))
+    _say_all(job, f"report-{spec.name}", selected.lines)
+    return _Found(group, chosen, selected.picks)
+
+
+def _discover(
+    job: Job, root: Path, listing: tuple[Found, ...], inside: str, values: Mapping[str, str], taken: set[str]
+) -> list[_Found]:
+    """Files that look like reports, by format; for five seconds at the most."""
+    if values.get("CODEBUILD_CONFIG_AUTO_DISCOVER", "").lower() == "false":
+        return []
+    began = time.monotonic()
+    job.say("discover", f"Set report auto-discover timeout to {_DISCOVERY_SECONDS} seconds")
+    pattern = values.get("CODEBUILD_CONFIG_AUTO_DISCOVER_DIR") or "**/*"
+    try:
+        selected = select(listing, expand_selection(Selection((pattern,)), {}, inside), inside)
+    except CodeyardError as error:
+        _say_all(job, "discover", error.lines if isinstance(error, Unmatched) else ())
+        picks: tuple[Pick, ...] = ()
+    else:
+        _say_all(job, "discover", selected.lines)
+        picks = selected.picks
+    by_format: dict[ReportFormat, list[Pick]] = {}
+    for pick in picks:
+        if time.monotonic() - began > _DISCOVERY_SECONDS:
+            break
+        if pick.path in taken or not may_be_report(pick.path) or "/.git/" in f"/{pick.path}":
+            continue
+        if (format := _sniffed(root, pick.path)) is not None:
+            by_format.setdefault(format, []).append(pick)
+    if not by_format:
+        job.say("discovered", "No matching auto-discover report paths found")
+    job.say("discover-took", f"Report auto-discover file discovery took {time.monotonic() - began:.6f} seconds")
+    project = job.settings.id.project
+    return [_Found(discovered_group(project, format), format, tuple(found)) for format, found in by_format.items()]
+
+
+def _sniffed(root: Path, path: str) -> ReportFormat | None:
+    try:
+        return sniff(read_file(root, path, _REPORT_AT_MOST)[:_SNIFFED], path)
+    except (CodeyardError, OSError):
+        return None
+
+
+def _report(job: Job, root: Path, found: _Found) -> Report:
+    cases: list[Any] = []
+    coverage: list[Any] = []
+    problems = list(found.problems)
+    for pick in found.picks:
+        try:
+            data = read_file(root, pick.path, _REPORT_AT_MOST)
+            if found.format.type is ReportType.TEST:
+                cases += parse_tests(found.format, data, pick.path)
+            else:
+                coverage += parse_coverage(found.format, data, pick.path)
+        except (CodeyardError, OSError) as error:
+            problems.append(f"{pick.path}: {error}")
+    for number, problem in enumerate(problems):
+        job.say(f"report-{found.group.name}-problem-{number}", f"Report {found.group.name} is incomplete: {problem}")
+    return make_report(
+        found.group, found.format, created=job.tools.now(), cases=cases, coverage=coverage, problems=problems
+    )
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    covered = report.covered if report.type is ReportType.CODE_COVERAGE else None
+    return {
+        "name": report.name,
+        "format": report.format,
+        "status": report.status,
+        "total": report.tests.total,
+        "counts": dict(report.tests.counts) if covered is None else {},
+        "failed": [case.name for case in failures(report.cases)][:10],
+        "slowest": [(case.name, case.duration_ns / 1e9) for case in slowest(report.cases, 3)],
+        "line_coverage": covered.line_percent if covered is not None else None,
+        "branch_coverage": covered.branch_percent if covered is not None else None,
+    }
+
+
+def _say_all(job: Job, key: str, lines: Iterable[str]) -> None:
+    for number, line in enumerate(lines):
+        job.say(f"{key}-line-{number}", line)

@@ -1,0 +1,161 @@
+"""The workflow of a build: a durable step for each phase, and what each phase does.
+
+Every phase may be done again from its beginning by another process, so what it does is keyed: the sandbox by the
+build, a command by its place in the buildspec, a line of the log by what it says.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from codeyard.builds.commands import run_commands, sample_exported
+from codeyard.builds.download import download
+from codeyard.builds.job import Interrupted, Job
+from codeyard.builds.model import SUCCEEDED, USER_PHASES, Build, Context, Outcome, Phase, Settings, Status
+from codeyard.builds.phases import finish_phase, submit
+from codeyard.builds.tools import Sources, Tools
+from codeyard.builds.upload import upload
+from codeyard.durable import Answer, Steps
+from codeyard.errors import CodeyardError, Fault, NotFound
+from codeyard.events import ArtifactMade, BuildEnded, CacheUsed, PhaseEnded, PhaseStarted, ReportMade
+from codeyard.executors import SandboxLost
+
+UNABLE_TO_PULL = "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A build that completed, and what it made."""
+
+    build: Build
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: Steps) -> Finished:
+    """Run the build to its end, or from where another process left it."""
+    job = Job(settings, sources, tools)
+    build = submit(settings.id, settings.submitted)
+    while build.phase is not Phase.COMPLETED:
+        tools.emit(PhaseStarted(at=build.phase_started, phase=build.phase))
+        answer = await steps.step(build.phase, partial(_perform, job, build))
+        outcome = Outcome(Status(answer["status"]), Context(answer["code"], answer["message"]))
+        ended = datetime.fromisoformat(answer["ended"])
+        job.learn(answer["facts"])
+        _tell(job, build, outcome, ended, answer["facts"])
+        build = finish_phase(build, outcome, ended, on_failure=job.on_failure(build.phase))
+    _tell_end(job, build)
+    return Finished(build, job.facts)
+
+
+async def _perform(job: Job, build: Build) -> Answer:
+    """Do the current phase, and say how it ended and what was learnt."""
+    facts: dict[str, Any] = {}
+    try:
+        outcome = await _PHASES[build.phase](job, build, facts)
+    except Interrupted as interrupted:
+        outcome = interrupted.outcome
+    except (CodeyardError, OSError) as error:
+        outcome = _broken(build.phase, error)
+    if build.phase is not Phase.FINALIZING:
+        job.say_phase_end(build.phase, outcome)
+    return {
+        "status": outcome.status,
+        "code": outcome.context.code,
+        "message": job.masked(outcome.context.message),
+        "ended": job.tools.now().isoformat(),
+        "facts": facts,
+    }
+
+
+def _broken(phase: Phase, error: CodeyardError | OSError) -> Outcome:
+    """How a phase ends whose work could not be done: FAILED where the request is the reason, else FAULT."""
+    if isinstance(error, NotFound) and phase is Phase.PROVISIONING:
+        return Outcome(Status.FAILED, Context(UNABLE_TO_PULL, str(error)))
+    if isinstance(error, SandboxLost):
+        status = Status.FAULT if error.what.startswith("the sandbox of") else Status.FAILED
+        return Outcome(status, Context("BUILD_CONTAINER_FOUND_DEAD", str(error)))
+    if isinstance(error, OSError):
+        return Outcome(Status.FAULT, Context("SERVER_ERROR", f"{error.strerror or error}: {error.filename or ''}"))
+    status = Status.FAULT if isinstance(error, Fault) else Status.FAILED
+    return Outcome(status, Context("SERVER_ERROR" if status is Status.FAULT else "CLIENT_ERROR", str(error)))
+
+
+async def _queue(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
+    return SUCCEEDED
+
+
+async def _provision(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
+    job.say("on-demand", "Running on CodeBuild On-demand")
+    await job.within(job.open())
+    job.say("waiting", "Waiting for agent ping")
+    job.say("waiting-source", f"Waiting for {Phase.DOWNLOAD_SOURCE}")
+    return SUCCEEDED
+
+
+async def _download(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
+    return await download(job, facts)
+
+
+async def _commands(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
+    job.succeeding = build.succeeding
+    outcome = await run_commands(job, build.phase)
+    if build.phase is Phase.POST_BUILD:
+        facts["exported"] = await job.within(sample_exported(job))
+    facts["last_exit"] = job.last_exit
+    return outcome
+
+
+async def _upload(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
+    job.succeeding = build.succeeding
+    return await upload(job, facts)
+
+
+async def _finalize(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
+    await job.close()
+    return SUCCEEDED
+
+
+_PHASES: dict[Phase, Callable[[Job, Build, dict[str, Any]], Awaitable[Outcome]]] = {
+    Phase.QUEUED: _queue,
+    Phase.PROVISIONING: _provision,
+    Phase.DOWNLOAD_SOURCE: _download,
+    **dict.fromkeys(USER_PHASES, _commands),
+    Phase.UPLOAD_ARTIFACTS: _upload,
+    Phase.FINALIZING: _finalize,
+}
+
+
+def _tell(job: Job, build: Build, outcome: Outcome, ended: datetime, facts: Mapping[str, Any]) -> None:
+    emit = job.tools.emit
+    for made in facts.get("cache", ()):
+        emit(CacheUsed(at=ended, **made))
+    for made in facts.get("reports", ()):
+        emit(ReportMade(at=ended, **made))
+    for made in facts.get("artifacts", ()):
+        emit(ArtifactMade(at=ended, **made))
+    emit(
+        PhaseEnded(
+            at=ended,
+            phase=build.phase,
+            status=outcome.status,
+            **asdict(outcome.context),
+            seconds=(ended - build.phase_started).total_seconds(),
+        )
+    )
+
+
+def _tell_end(job: Job, build: Build) -> None:
+    assert build.ended is not None
+    job.tools.emit(
+        BuildEnded(
+            at=build.ended,
+            build=str(build.id),
+            status=build.status,
+            seconds=(build.ended - build.started).total_seconds(),
+            exported=job.facts.get("exported", {}),
+            resolved_source_version=job.source.resolved if job.source is not None else None,
+            log=str(job.tools.sandbox.home / "log"),
+        )
+    )

@@ -1,0 +1,42 @@
+"""What a build is done with: the contracts it calls, and what it is told from outside."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from codeyard.artifacts import BlobStore
+from codeyard.artifacts.cache import Cache
+from codeyard.events import Event
+from codeyard.executors import Executor, SandboxSpec
+from codeyard.logs import LogWriter
+from codeyard.secrets import SecretProvider
+from codeyard.sources import Fetched, SourceSpec
+
+Fetch = Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The sources of a build; the secondary ones carry an identifier each."""
+
+    primary: SourceSpec
+    secondary: tuple[SourceSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything that one build needs. `sandbox` says which place; its `home` is the build's own directory."""
+
+    executor: Executor
+    sandbox: SandboxSpec
+    fetch: Fetch
+    object_text: Callable[[str], Awaitable[str]]  # of an S3 ARN: for a buildspec that lies in a bucket
+    secrets: SecretProvider
+    blobs: BlobStore
+    cache: Cache | None
+    log: LogWriter
+    emit: Callable[[Event], None]
+    now: Callable[[], datetime]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)

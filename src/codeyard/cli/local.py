@@ -1,0 +1,307 @@
+"""A build with no server: its request in a file, its parts wired by hand, its state in a directory of its own.
+
+    <state>/runs/<uuid>/request.json   what was asked for, so that another process can go on (0600)
+                        journal        the steps that finished
+                        spool          what the sandbox printed, raw (0600, removed at the end)
+                        log            the whole log, masked
+                        events.jsonl   what happened
+                        codebuild/     what the sandbox sees (removed at the end)
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from codeyard.artifacts.cache import Cache
+from codeyard.artifacts.disk import DiskStore
+from codeyard.builds.model import (
+    COMPUTE_TYPES,
+    ArtifactTarget,
+    Packaging,
+    Settings,
+    Variable,
+    VariableType,
+)
+from codeyard.builds.run import Finished, run_build
+from codeyard.builds.tools import Sources, Tools
+from codeyard.cli import choose
+from codeyard.durable.journal import Journal
+from codeyard.errors import Conflict, Invalid, NotFound
+from codeyard.events import BuildStarted, Event, Progressed
+from codeyard.executors import Executor, Limits, Network, SandboxLost, SandboxSpec
+from codeyard.ident import BuildId, Owner
+from codeyard.logs import LogPiece
+from codeyard.logs.archive import ArchivedLog
+from codeyard.secrets import SecretProvider
+from codeyard.sources import Fetched, SourceKind, SourceSpec, parse_location
+
+MACHINE_IMAGE = "codeyard/machine"  # what CODEBUILD_BUILD_IMAGE says where no image is used
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `codeyard run` was asked for, in plain values: what is needed to go on in another process."""
+
+    id: str
+    number: int
+    submitted: str
+    executor: str
+    reason: str
+    source: str
+    cwd: str
+    source_version: str | None = None
+    secondary: dict[str, str] = field(default_factory=dict)
+    buildspec: str | None = None
+    image: str | None = None
+    compute_type: str = "BUILD_GENERAL1_SMALL"
+    privileged: bool = False
+    network: str = "default"
+    variables: dict[str, str] = field(default_factory=dict)
+    artifacts: str | None = None
+    packaging: str = "NONE"
+    cache: str | None = None  # a directory; None: off
+    timeout_minutes: float = 60
+    secrets: str = "vault"
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told of the build: of its events, and of its log as it is written."""
+
+    event: Callable[[Event], None]
+    log: Callable[[LogPiece], None]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run_directory(state: Path, run: str) -> Path:
+    return state / "runs" / run
+
+
+def next_number(state: Path, project: str) -> int:
+    """The project's next build number, counted in a file (reference 2.1)."""
+    directory = state / "projects" / project
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "number").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        number = int(file.read() or 0) + 1
+        file.seek(0)
+        file.truncate()
+        file.write(str(number))
+    return number
+
+
+def submit(state: Path, request: Request) -> Path:
+    """Write the request down; from here on another process could run it. The run's directory."""
+    home = run_directory(state, BuildId.parse(request.id).run)
+    home.mkdir(parents=True, mode=0o700)
+    staged = home / ".request.json"
+    staged.touch(mode=0o600)
+    staged.write_text(json.dumps(asdict(request), indent=1))
+    staged.rename(home / "request.json")
+    return home
+
+
+def find(state: Path, id: str) -> Path:
+    """The directory of the run that an id, its uuid or the beginning of that names. NotFound, Invalid."""
+    wanted = id.rpartition(":")[2]
+    runs = sorted(path for path in (state / "runs").glob("*") if wanted and path.name.startswith(wanted))
+    if not runs:
+        raise NotFound(f"build {id!r}", f"there is no such run in {state / 'runs'}.", "See what is there with `ls`.")
+    if len(runs) > 1:
+        raise Invalid(f"build {id!r}", f"{len(runs)} runs begin so.", "Give more of the id.")
+    return runs[0]
+
+
+def load(home: Path) -> Request:
+    return Request(**json.loads((home / "request.json").read_text()))
+
+
+async def perform(state: Path, home: Path, watcher: Watcher, stop: asyncio.Event, *, resumed: bool) -> Finished:
+    """Run the build of this directory to its end. Conflict if another process is at it, or it has ended."""
+    request = load(home)
+    if (home / "result.json").exists():
+        _clear(home)  # perhaps the process that ended it died in doing so
+        raise Conflict(f"build {request.id}", "it has already ended.", f"Its log is {home / 'log'}.")
+    with _alone(home, request.id), (home / "events.jsonl").open("a") as record:
+        executor = choose.executor(request.executor)
+        emit = _recording(watcher, record)
+        tools = _tools(state, home, request, executor, emit, watcher, stop)
+        emit(
+            BuildStarted(
+                at=now(),
+                build=request.id,
+                executor=executor.name,
+                image=request.image or "",
+                reason=request.reason,
+                resumed=resumed,
+                directory=str(home),
+            )
+        )
+        finished = await run_build(_settings(request), _sources(request), tools, Journal(home / "journal"))
+        tools.log.close()
+        await asyncio.to_thread(_conclude, home, finished)
+    return finished
+
+
+@contextmanager
+def _alone(home: Path, id: str) -> Iterator[None]:
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"build {id}", "another process is running it.", "Watch that one.") from None
+        yield
+
+
+def _recording(watcher: Watcher, record: TextIO) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        record.write(json.dumps(event.fields()) + "\n")
+        record.flush()
+        watcher.event(event)
+
+    return emit
+
+
+def _tools(
+    state: Path,
+    home: Path,
+    request: Request,
+    executor: Executor,
+    emit: Callable[[Event], None],
+    watcher: Watcher,
+    stop: asyncio.Event,
+) -> Tools:
+    compute = COMPUTE_TYPES[request.compute_type]
+    blobs = DiskStore(state / "blobs")
+
+    def progress(text: str) -> None:
+        emit(Progressed(at=now(), what=text))
+
+    spec = SandboxSpec(
+        id=home.name,
+        home=home,
+        image=request.image,
+        limits=Limits(cpus=compute.cpus, memory=compute.memory),
+        privileged=request.privileged,
+        network=Network(request.network),
+        progress=progress,
+    )
+    spec.prepare()
+    return Tools(
+        executor=executor,
+        sandbox=spec,
+        fetch=_fetcher(state),
+        object_text=_object_text,
+        secrets=_secrets(state, request.secrets, request.region),
+        blobs=blobs,
+        cache=None if request.cache is None else Cache(Path(request.cache), blobs),
+        log=ArchivedLog(spec.spool, home / "log", now, watcher.log),
+        emit=emit,
+        now=now,
+        stop=stop,
+    )
+
+
+def _secrets(state: Path, kind: str, region: str) -> SecretProvider:
+    if kind == "aws":
+        from codeyard.secrets.aws import AwsSecrets
+
+        return AwsSecrets(region=region)
+    from codeyard.secrets.vault import Vault
+
+    return Vault(state / "vault")
+
+
+def _fetcher(state: Path) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
+    async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
+        if spec.kind is SourceKind.GIT:
+            from codeyard.sources.git import GitSource
+
+            return await GitSource(state / "mirrors").fetch(spec, destination, progress)
+        if spec.kind is SourceKind.DIRECTORY:
+            from codeyard.sources.directory import DirectorySource
+
+            return await DirectorySource().fetch(spec, destination, progress)
+        if spec.kind is SourceKind.NONE:
+            return Fetched(None, "", "", "", "no source", 0, 0)
+        from codeyard.sources.archive import ArchiveSource
+
+        return await ArchiveSource().fetch(spec, destination, progress)
+
+    return fetch
+
+
+async def _object_text(arn: str) -> str:
+    from codeyard.sources.archive import object_text
+
+    return await object_text(arn)
+
+
+def _settings(request: Request) -> Settings:
+    id = BuildId.parse(request.id)
+    target = None
+    if request.artifacts is not None:
+        target = ArtifactTarget(request.artifacts, id.project, Packaging(request.packaging))
+    return Settings(
+        id=id,
+        owner=Owner(region=request.region),
+        number=request.number,
+        initiator=os.environ.get("USER", "local"),
+        image=request.image or MACHINE_IMAGE,
+        submitted=datetime.fromisoformat(request.submitted),
+        compute=COMPUTE_TYPES[request.compute_type],
+        privileged=request.privileged,
+        buildspec=request.buildspec,
+        overrides=tuple(Variable(name, value, VariableType.PLAINTEXT) for name, value in request.variables.items()),
+        artifacts=target,
+        any_secondary=target,
+        cache=request.cache is not None,
+        timeout=timedelta(minutes=request.timeout_minutes),
+    )
+
+
+def _sources(request: Request) -> Sources:
+    cwd = Path(request.cwd)
+    return Sources(
+        parse_location(request.source, cwd, version=request.source_version),
+        tuple(parse_location(text, cwd, identifier=identifier) for identifier, text in request.secondary.items()),
+    )
+
+
+def _conclude(home: Path, finished: Finished) -> None:
+    """Write down how it ended, and leave nothing of the workspace, and no value of a variable."""
+    staged = home / ".result.json"
+    staged.write_text(json.dumps({"status": finished.build.status, "facts": dict(finished.facts)}))
+    staged.rename(home / "result.json")
+    _clear(home)
+
+
+def _clear(home: Path) -> None:
+    for name in ("codebuild", "sandbox", "incoming", "gathered"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    for name in ("spool", "masks", "journal", "log.index", "runtimes.yml"):
+        (home / name).unlink(missing_ok=True)
+    request = json.loads((home / "request.json").read_text())
+    request["variables"] = dict.fromkeys(request["variables"], "***")
+    (home / "request.json").write_text(json.dumps(request, indent=1))
+
+
+async def kill(home: Path) -> None:
+    """End whatever the build of this directory runs, and write nothing more: it can still be resumed, to its end."""
+    request = load(home)
+    with suppress(SandboxLost):
+        sandbox = await choose.executor(request.executor).adopt(SandboxSpec(id=home.name, home=home))
+        await sandbox.close()

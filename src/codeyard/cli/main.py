@@ -1,0 +1,79 @@
+"""The command line. Each command's module is imported when it is called, so that none pays for another's start."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from codeyard import __version__
+from codeyard.errors import CodeyardError, Denied, Invalid, Misspelt, NotFound
+
+# Exit codes, the same for every command; docs/cli.md.
+EXIT_FAILED = 1  # the build FAILED, TIMED_OUT or STOPPED
+EXIT_WRONG = 2  # the request or the buildspec is wrong
+EXIT_FAULT = 3  # our fault
+
+_COMMANDS = {
+    "run": ("codeyard.cli.run", "Run a buildspec here, as CodeBuild would."),
+    "validate": ("codeyard.cli.validate", "Check buildspecs: every mistake at once, with its place and its fix."),
+    "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),
+    "doctor": ("codeyard.cli.doctor", "Say what this machine can do, and how to get what is missing."),
+    "secret": ("codeyard.cli.secret", "Keep parameters and secrets for builds in a local vault."),
+    "cache": ("codeyard.cli.cache", "Show and empty what builds keep for the next ones."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        found = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="codeyard")
+def cli() -> None:
+    """AWS CodeBuild on machines you own: real builds from real buildspec.yml files."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line, and leave with the exit code that the errors' kinds give."""
+    try:
+        code = cli.main(args=args, prog_name="codeyard", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_WRONG)
+    except click.Abort:
+        sys.exit(130)
+    except CodeyardError as error:
+        show_error(error)
+        sys.exit(EXIT_WRONG if isinstance(error, Invalid | NotFound | Denied) else EXIT_FAULT)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has left
+        sys.exit(EXIT_FAILED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_error(error: CodeyardError) -> None:
+    """What, why and how to fix it, on the standard error."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True)
+    if isinstance(error, Misspelt):
+        for mistake in error.mistakes:
+            click.echo(f"  line {mistake.line}, column {mistake.column}: {mistake.what}. {mistake.fix}", err=True)
+        return
+    click.echo(f"  why: {error.why}", err=True)
+    click.echo(f"  fix: {error.fix}", err=True)
+
+
+if __name__ == "__main__":
+    main()
