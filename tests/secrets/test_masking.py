@@ -236,3 +236,11 @@ def test_a_long_log_flows_quickly() -> None:
 
     assert shown == 300 * len(chunk)
     assert shown / took > 50e6  # bytes a second; a quiet machine does ten times that
+
+
+@given(st.integers(0, 39), st.integers(0, 70), st.lists(st.integers(0, 200), max_size=4))
+def test_one_of_many_values_is_hidden_wherever_it_stands(which: int, lead: int, cuts: list[int]) -> None:
+    needles = [f"{number:02}" * (12 + number) for number in range(10, 50)]
+    text = b"." * lead + needles[which].encode() + b"."
+
+    assert in_pieces(Masker(needles), text, cuts) == b"." * lead + b"***."

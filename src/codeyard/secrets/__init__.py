@@ -114,6 +114,8 @@ def _mistakes(identity: list[str], fields: list[str | None]) -> list[str]:
         found.append("the secret's name is empty, too long, or has other characters than letters, digits and /_+=.@-")
     if len(fields) > 3:
         found.append(f"{len(fields)} fields follow the secret, and 3 may")
+    if not all(re.fullmatch(r"[!-~]{1,256}", version) for version in fields[1:] if version):
+        found.append("the version's stage or id is too long, or has other characters than ASCII's visible ones")
     if len(fields) >= 3 and fields[1] and fields[2]:
         found.append("it gives both a stage and an id of the version")
     return found
@@ -167,12 +169,12 @@ def _object(text: str, *, verbatim: bool) -> dict[str, object] | None:
 
 def missing_parameter(name: str) -> NotFound:
     """No parameter is called that. The words are AWS's: Troubleshooting CodeBuild, "Parameter does not exist"."""
-    fix = f"Correct the name in env.parameter-store, or store it: codeyard secret set {name}"
+    fix = "Correct the name in env.parameter-store, or store it with `codeyard secret set`."
     return NotFound(f"parameter {name}", "Parameter does not exist.", fix)
 
 
 def missing_secret(reference: SecretReference) -> NotFound:
     """There is no such secret, or no such version of it."""
     asked = f" in version {reference.version or reference.stage}" if reference.version or reference.stage else ""
-    fix = f"Correct env.secrets-manager, or store it: codeyard secret set --kind secret {reference.names[-1]}"
+    fix = "Correct env.secrets-manager, or store it with `codeyard secret set --kind secret`."
     return NotFound(f"secret {reference.id}", f"Secrets Manager can't find it{asked}.", fix)

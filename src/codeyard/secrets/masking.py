@@ -32,6 +32,8 @@ _KEY_ID_LENGTH = 20
 _WRAPPED = re.compile(rb"\n[A-Za-z0-9+/_-]{64}(?:[A-Za-z0-9+/_-]{12})?(\r?\n|\r\Z)")
 _WRAPPED_LENGTH = 1 + 76 + 2
 _HEAD = 4  # bytes of a needle by which its beginning is sought in a tail
+_GRAM = 8  # bytes by which many long needles are sought at once
+_LONG, _MANY = 24, 16
 
 # What AWS's own rotation functions keep beside the password. Secrets Manager guide, JSON structure of secrets.
 _KNOWN_KEYS = frozenset(
@@ -118,10 +120,20 @@ class Masker:
 
 
 class _Needles:
-    """Byte strings to look for, each by itself: `bytes.find` runs at gigabytes a second, an `re` of many does not."""
+    """Byte strings to look for.
+
+    Each by itself, for `bytes.find` runs at gigabytes a second and an `re` of many does not. Only many long ones are
+    first sought together: whoever reads eight bytes at every n-th place meets any needle that is n + 7 long.
+    """
 
     def __init__(self, needles: Iterable[bytes]) -> None:
         self._needles = tuple(dict.fromkeys(needles))
+        sieved = [needle for needle in self._needles if len(needle) >= _LONG]
+        self._sieved = sieved if len(sieved) >= _MANY else []
+        chosen = set(self._sieved)
+        self._alone = [needle for needle in self._needles if needle not in chosen]
+        self._step = min(map(len, self._sieved), default=_LONG) - _GRAM + 1
+        self._grams = frozenset(n[at : at + _GRAM] for n in self._sieved for at in range(self._step))
         self._short_heads = frozenset(n[:size] for n in self._needles for size in range(1, min(_HEAD, len(n))))
         self._long = tuple((n[:_HEAD], n, len(n)) for n in self._needles if len(n) > _HEAD)
 
@@ -130,8 +142,13 @@ class _Needles:
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Where they are, also where they overlap."""
-        present = [needle for needle in self._needles if needle in data]
+        present = [needle for needle in self._alone if needle in data]
+        if self._sieved and not self._grams.isdisjoint(self._samples(data)):
+            present += [needle for needle in self._sieved if needle in data]
         return [(at, at + len(needle)) for needle in present for at in _places(data, needle)]
+
+    def _samples(self, data: bytes) -> list[bytes]:
+        return [data[at : at + _GRAM] for at in range(0, len(data) - _GRAM + 1, self._step)]
 
     def begun(self, data: bytes) -> int:
         """The first place from which on all of `data` is the beginning of a needle, but not a whole one."""
