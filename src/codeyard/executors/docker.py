@@ -1,0 +1,472 @@
+"""Builds in containers of the Docker Engine, or of Podman's socket that speaks the same.
+
+One container to a sandbox, named `codeyard-<id>`: any image, its entrypoint replaced by the supervisor, the workspace
+bound in, limits by cgroup, the engine's seccomp profile, no new privileges. docs/executors.md says what that protects.
+"""
+
+import asyncio
+import os
+import resource
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from posixpath import normpath
+from typing import IO, Any, cast
+
+from codeyard.errors import CodeyardError, Conflict, Fault, Invalid
+from codeyard.executors import Ability, Command, Exit, Network, SandboxLost, SandboxSpec
+from codeyard.executors.docker_engine import Answer, Endpoint, Engine
+from codeyard.executors.docker_images import Login, docker_login, names, pull, unable_to_pull
+from codeyard.executors.processes import ProcessId
+from codeyard.executors.supervisor import Control
+from codeyard.executors.tar_stream import pack, pack_directories, unpack
+
+ROOT = "/codebuild"
+
+_SPOOL = f"{ROOT}/control/spool"
+_ID, _HOME = "codeyard.sandbox", "codeyard.home"  # labels
+_PATIENCE = 60.0  # seconds that an engine may be away (it is restarted, say) before what runs is given up
+_SLOW = 300.0  # seconds that the engine may take to start or to end a container on a busy machine
+_FILES = 65_536  # open files to a process
+
+# AWS's own images start a Docker daemon from here, and then whatever they are given:
+# https://github.com/aws/aws-codebuild-docker-images/blob/master/al/x86_64/standard/5.0/dockerd-entrypoint.sh
+_WITH_DAEMON = """entry=/usr/local/bin/dockerd-entrypoint.sh
+[ -x "$entry" ] && exec "$entry" /bin/sh "$@"
+exec /bin/sh "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the engine knows of a container."""
+
+    id: str
+    home: str
+    status: str  # created, running, paused, restarting, removing, exited or dead
+    pid: int  # its first process's, on the engine's machine; 0 if there is none
+    code: int
+    out_of_memory: bool
+    error: str
+
+    @property
+    def running(self) -> bool:
+        return self.status in {"running", "paused", "restarting"}
+
+
+async def inspect(engine: Engine, container: str) -> State | None:
+    """None if there is none. An engine that is away is waited for: it may be starting again."""
+    answer = await engine.call("GET", f"/containers/{container}/json", patience=_PATIENCE)
+    if answer.status == 404:
+        return None
+    told, state = answer.json(), answer.json().get("State")
+    if not answer.ok or not isinstance(state, dict):
+        raise Fault(f"cannot look at container {container}", f"{answer.message}.", "See the engine's log.")
+    return State(
+        id=str(told.get("Id", container)),
+        home=str(((told.get("Config") or {}).get("Labels") or {}).get(_HOME, "")),
+        status=str(state.get("Status", "")),
+        pid=int(state.get("Pid") or 0),
+        code=int(state.get("ExitCode") or 0),
+        out_of_memory=bool(state.get("OOMKilled")),
+        error=str(state.get("Error") or ""),
+    )
+
+
+class DockerSandbox:
+    """One container."""
+
+    def __init__(self, engine: Engine, spec: SandboxSpec, container: str) -> None:
+        self._engine, self._spec, self._container = engine, spec, container
+        self._control = Control(spec, ROOT)
+        self._process: ProcessId | None = None
+
+    @property
+    def root(self) -> str:
+        return ROOT
+
+    async def run(self, command: Command) -> Exit:
+        try:
+            return await self._control.run(command, self._alive)
+        except SandboxLost:
+            raise _lost(self._spec, await self._state()) from None
+
+    async def fetch(self, path: str, into: Path) -> bool:
+        def read(response: HTTPResponse) -> bool | Answer:
+            if response.status != 200:
+                return Answer(response.status, response.read(65_536))
+            return unpack(cast(IO[bytes], response), into)
+
+        found = await self._engine.stream("GET", self._path("archive"), {"path": _absolute(path)}, read, silence=_SLOW)
+        if isinstance(found, bool):
+            return found
+        if found.status == 404 and await self._state() is not None:
+            return False
+        raise self._refused(f"copy {path} out", found)
+
+    async def place(self, source: Path, path: str) -> None:
+        # The engine unpacks into a directory that is there, and makes what lacks below it, root's, by itself. An entry
+        # for a directory that is there would give it our mode and owner: so none for the path's own, unless it is new.
+        there, below = _absolute(path), ""
+        while not await self._has(there):
+            there, _, name = there.rpartition("/")
+            there, below = there or "/", f"{name}/{below}".rstrip("/")
+        pieces = pack(source, below, top=bool(below))
+        answer = await self._engine.stream(
+            "PUT", self._path("archive"), {"path": there}, _answer, body=pieces, silence=_SLOW
+        )
+        if not answer.ok:
+            raise self._refused(f"copy files to {path}", answer)
+
+    async def close(self) -> None:
+        if os.geteuid() != 0:
+            await self._give_back()
+        answer = await self._engine.call(
+            "DELETE", self._path(), {"force": "1", "v": "1"}, silence=_SLOW, patience=_PATIENCE
+        )
+        if answer.status == 409:  # somebody else is removing it
+            await self._gone()
+        elif not answer.ok and answer.status != 404:
+            raise self._refused("remove the container", answer)
+        shutil.rmtree(self._spec.home / "sandbox", ignore_errors=True)
+
+    async def _give_back(self) -> None:
+        """Let us, who are not root, remove what the container's root left in the workspace.
+
+        Whoever may write to a directory may remove what is in it. So the engine, which is root, is asked to unpack
+        those same directories, empty, over themselves, with a mode that lets everybody in (`home` lets in only us).
+        That needs no program of the image's, and no life in the container.
+        """
+        answer = await self._engine.call("POST", self._path("kill"), silence=_SLOW, patience=_PATIENCE)
+        if answer.status == 404:
+            return
+        seen: set[str] = set()
+        while foreign := [name for name in await asyncio.to_thread(_foreign, self._spec) if name not in seen]:
+            seen.update(foreign)
+            pieces = pack_directories(foreign, 0o777)
+            answer = await self._engine.stream(
+                "PUT", self._path("archive"), {"path": ROOT}, _answer, body=pieces, silence=_SLOW
+            )
+            if not answer.ok:
+                return  # it is left to whoever removes the workspace to complain
+
+    async def _gone(self) -> None:
+        for _ in range(600):
+            if await self._state() is None:
+                return
+            await asyncio.sleep(0.1)
+
+    async def _has(self, path: str) -> bool:
+        answer = await self._engine.call("HEAD", self._path("archive"), {"path": path})
+        if not answer.ok and path == "/":
+            raise self._refused("look into the container", answer)
+        return answer.ok
+
+    async def _alive(self) -> bool:
+        if self._process is not None and self._process.alive():
+            return True
+        state = await self._state()
+        if state is None or not state.running:
+            return False
+        self._process = _seen(state)
+        return True
+
+    async def _state(self) -> State | None:
+        return await inspect(self._engine, self._container)
+
+    def _path(self, verb: str = "") -> str:
+        return f"/containers/{self._container}" + (f"/{verb}" if verb else "")
+
+    def _refused(self, doing: str, answer: Answer) -> CodeyardError:
+        if answer.status == 404:
+            return _lost(self._spec, None)
+        return Fault(f"cannot {doing}", f"the container engine said: {answer.message}.", "See the engine's log.")
+
+
+class DockerExecutor:
+    """See the module. `endpoint` is as in DOCKER_HOST; `login` finds what a registry is shown."""
+
+    name = "docker"
+
+    def __init__(
+        self, endpoint: str | None = None, login: Callable[[str], Awaitable[Login | None]] = docker_login
+    ) -> None:
+        self._endpoint, self._login = endpoint, login
+        self._made: Engine | None = None
+
+    @property
+    def _engine(self) -> Engine:
+        if self._made is None:
+            self._made = Engine(Endpoint.find() if self._endpoint is None else Endpoint.parse(self._endpoint))
+        return self._made
+
+    async def ability(self) -> Ability:
+        try:
+            answer = await self._engine.call("GET", "/info", silence=10)
+        except CodeyardError as error:
+            return Ability(self.name, False, f"{error.what}: {error.why}", error.fix)
+        if not answer.ok:
+            return Ability(self.name, False, f"the engine refused: {answer.message}", "See the engine's log.")
+        return judge(answer.json(), os.uname().release)
+
+    async def open(self, spec: SandboxSpec) -> DockerSandbox:
+        if not spec.image:
+            raise Invalid("no image", "the docker executor starts builds from one.", "Name one with --image.")
+        control = Control(spec, ROOT)
+        control.prepare()
+        for image in names(spec.image):
+            if (sandbox := await self._begin(spec, image)) is not None:
+                return sandbox
+        image = names(spec.image)[-1]
+        await pull(self._engine, image, self._login, spec.progress)
+        if (sandbox := await self._begin(spec, image)) is not None:
+            return sandbox
+        raise Fault(unable_to_pull(f"{image} was pulled and is gone"), "somebody removed it.", "Try again.")
+
+    async def adopt(self, spec: SandboxSpec) -> DockerSandbox:
+        state = await self._found(spec)
+        if state is None or not state.running:
+            raise _lost(spec, state)
+        return DockerSandbox(self._engine, spec, state.id)
+
+    async def _begin(self, spec: SandboxSpec, image: str) -> DockerSandbox | None:
+        """The sandbox, new or found; None if the image is not here. A cancelled one leaves nothing behind."""
+        making = asyncio.ensure_future(self._create(spec, image))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await asyncio.wait({making})  # the engine would go on without us
+            if not making.cancelled() and making.exception() is None and (made := making.result()) is not None:
+                await made.close()
+            raise
+
+    async def _create(self, spec: SandboxSpec, image: str) -> DockerSandbox | None:
+        body = container(spec, image)
+        answer = await self._engine.call("POST", "/containers/create", {"name": _name(spec)}, body, silence=_SLOW)
+        if answer.status == 404 and "image" in answer.message.lower():
+            return None
+        if answer.status == 409 or "already in use" in answer.message:
+            return await self._reopen(spec)
+        if not answer.ok:
+            raise _cannot_make(spec, answer.message)
+        for warning in answer.json().get("Warnings") or ():
+            if "swap" not in str(warning):  # memory is limited all the same
+                spec.progress(f"docker: {warning}")
+        return await self._start(spec, str(answer.json()["Id"]))
+
+    async def _start(self, spec: SandboxSpec, id: str) -> DockerSandbox:
+        sandbox = DockerSandbox(self._engine, spec, id)
+        answer = await self._engine.call("POST", f"/containers/{id}/start", silence=_SLOW, patience=_PATIENCE)
+        if answer.ok:  # 304: it runs already
+            return sandbox
+        with suppress(CodeyardError):
+            await sandbox.close()
+        raise _cannot_make(spec, answer.message)
+
+    async def _reopen(self, spec: SandboxSpec) -> DockerSandbox:
+        """What another opener made, perhaps one that died before it could start it."""
+        state = await self._found(spec)
+        if state is not None and state.status == "created":
+            return await self._start(spec, state.id)
+        if state is None or not state.running:
+            raise _lost(spec, state)
+        return DockerSandbox(self._engine, spec, state.id)
+
+    async def _found(self, spec: SandboxSpec) -> State | None:
+        state = await inspect(self._engine, _name(spec))
+        if state is not None and state.home != str(spec.home):
+            raise Conflict(
+                f"container {_name(spec)}",
+                f"it is not this build's: its workspace is {state.home or 'unknown'}.",
+                "Remove it with `docker rm -f`, if nobody needs it.",
+            )
+        return state
+
+
+def judge(info: Mapping[str, Any], kernel: str) -> Ability:
+    """Whether an engine that says this of itself (GET /info) can run builds for a machine with this kernel."""
+
+    def no(detail: str, fix: str) -> Ability:
+        return Ability("docker", False, detail, fix)
+
+    version, options = f"engine {info.get('ServerVersion', '?')}", str(info.get("SecurityOptions") or "")
+    if info.get("OSType", "linux") != "linux":
+        return no(f"{version} runs {info.get('OSType')} containers", "Switch it to Linux containers.")
+    if info.get("KernelVersion", kernel) != kernel:
+        return no(
+            f"{version} runs in another machine than this (kernel {info.get('KernelVersion')}, here {kernel})",
+            "Run codeyard where the engine runs, or an engine here: builds share files with it.",
+        )
+    if "name=userns" in options:
+        return no(
+            f"{version} maps root to another user (userns-remap), who cannot write to workspaces",
+            "Use a rootless engine instead, or remove userns-remap from /etc/docker/daemon.json.",
+        )
+    lacking = [
+        name
+        for name, key in (("CPUs", "CpuCfsQuota"), ("memory", "MemoryLimit"), ("processes", "PidsLimit"))
+        if info.get(key) is False
+    ]
+    limits = f"cannot limit {', '.join(lacking)}" if lacking else "limits CPUs, memory and processes"
+    rootless = ", rootless" if "name=rootless" in options else ""
+    return Ability("docker", True, f"{version}{rootless}; any image; {limits}")
+
+
+def container(spec: SandboxSpec, image: str) -> dict[str, Any]:
+    """The body of POST /containers/create."""
+    control, host = f"{ROOT}/control", spec.home / "codebuild"
+    supervise = [f"{control}/commands/supervisor", control, _SPOOL]
+    mounts = (
+        (spec.output, f"{ROOT}/output", False),
+        (spec.readonly, f"{ROOT}/readonly", True),
+        (spec.bin, f"{ROOT}/user/bin", True),
+        (host / "control" / "commands", f"{control}/commands", True),
+        (host / "control" / "status", f"{control}/status", False),
+        (spec.spool, _SPOOL, False),
+    )
+    return {
+        "Image": image,
+        "User": "0",
+        "Entrypoint": ["/bin/sh"],
+        "Cmd": ["-c", _WITH_DAEMON, "sh", *supervise] if spec.privileged else supervise,
+        "WorkingDir": f"{ROOT}/output",
+        "Env": [f"{name}={value}" for name, value in {"HOME": "/root", **spec.environment}.items()],
+        "Labels": {_ID: spec.id, _HOME: str(spec.home)},
+        "HostConfig": {**_host_config(spec), **_mounts(mounts)},
+    }
+
+
+def _host_config(spec: SandboxSpec) -> dict[str, Any]:
+    limits = spec.limits
+    config: dict[str, Any] = {
+        "NetworkMode": "none" if spec.network is Network.NONE else "default",
+        "LogConfig": {"Type": "none"},
+        "RestartPolicy": {"Name": "no"},
+        "PidsLimit": limits.processes or -1,
+        "Ulimits": [
+            {"Name": "nofile", "Soft": _open_files(), "Hard": _open_files()},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+    }
+    if limits.cpus is not None:
+        # A quota may be larger than the machine, which NanoCpus may not.
+        config |= {"CpuPeriod": 100_000, "CpuQuota": max(1000, round(limits.cpus * 100_000))}
+    if limits.memory is not None:
+        config |= {"Memory": limits.memory, "MemorySwap": limits.memory}
+    if spec.privileged:
+        config["Privileged"] = True
+    else:
+        config["SecurityOpt"] = ["no-new-privileges"]
+    return config
+
+
+def _mounts(mounts: Iterable[tuple[Path, str, bool]]) -> dict[str, Any]:
+    if Path("/sys/fs/selinux/enforce").exists():  # only this form can give the files the container's label
+        return {"Binds": [f"{source}:{target}:{'ro' if only_read else 'rw'},Z" for source, target, only_read in mounts]}
+    return {
+        "Mounts": [
+            {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": only_read}
+            for source, target, only_read in mounts
+        ]
+    }
+
+
+def _open_files() -> int:
+    """A rootless engine can give no more than its user has."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+
+
+def _cannot_make(spec: SandboxSpec, said: str) -> CodeyardError:
+    """What the engine's refusal to create or start the container means."""
+    low = said.lower()
+    if "/bin/sh" in said and any(sign in low for sign in ("no such file", "not found", "not a directory")):
+        return Invalid(
+            f"image {spec.image} cannot run a build",
+            "Build container found dead before completing the build: it has no /bin/sh.",
+            "Use an image with a shell, such as the -debug or -slim kind of this one.",
+        )
+    if "exec format error" in low:
+        return Invalid(
+            f"image {spec.image} cannot run a build",
+            "Build container found dead before completing the build: it is made for another processor.",
+            "Use an image for this machine's architecture.",
+        )
+    if "bind source path does not exist" in low or "bind mount source" in low:
+        return Fault(
+            "the container engine does not see this machine's files",
+            f"it runs elsewhere, or in a container with other paths. It said: {said}.",
+            "Let the workspaces have the same path on both sides.",
+        )
+    if "invalid reference format" in low:
+        return Invalid(unable_to_pull(said), "that is no image's name.", "Write it as registry/name:tag.")
+    if "network" in low and ("not found" in low or "bridge" in low):
+        return Fault(
+            "the container engine has no bridge network",
+            f"it said: {said}.",
+            "Start it without `--bridge=none`, or run builds without a network.",
+        )
+    return Fault(
+        f"cannot start a container of {spec.image}", f"the container engine said: {said}.", "Try `codeyard doctor`."
+    )
+
+
+def _lost(spec: SandboxSpec, state: State | None) -> SandboxLost:
+    """Why the container no longer runs, as far as can be told."""
+    fix = "Start the build again."
+    if state is None:
+        why = "its container is gone: closed, or removed by somebody."
+    elif state.out_of_memory:
+        why = "it ran out of memory."
+        fix = "Give it more memory with a larger compute type."
+    elif state.error:
+        why = f"{state.error}."
+    else:
+        why = (
+            f"its first process ended (status {state.code}): killed from outside, or the container engine or the "
+            "machine was started again."
+        )
+    return SandboxLost(f"Build container found dead before completing the build {spec.id}", why, fix)
+
+
+def _seen(state: State) -> ProcessId | None:
+    """The container's first process, if this process can see it: then the engine need not be asked about it."""
+    try:
+        groups = Path(f"/proc/{state.pid}/cgroup").read_text()
+    except OSError:
+        return None
+    return ProcessId.of(state.pid) if state.id in groups else None
+
+
+def _foreign(spec: SandboxSpec) -> list[str]:
+    """The directories of the workspace that we may not empty, as far as we can see them, below `codebuild`."""
+    us, found = os.geteuid(), []
+    top = spec.home / "codebuild"
+    front = [top / "output", top / "control" / "status"]
+    while front:
+        directory = front.pop()
+        status = directory.lstat()
+        ours = status.st_uid == us and status.st_mode & 0o700 == 0o700
+        if not ours and status.st_mode & 0o1007 != 0o007:
+            found.append(str(directory.relative_to(top)))
+            continue
+        with os.scandir(directory) as entries:
+            front.extend(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+    return found
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/") or "\0" in path:
+        raise Invalid(f"path {path!r}", "it is not absolute.", "Start it with /.")
+    return "/" + normpath(path).lstrip("/")
+
+
+def _name(spec: SandboxSpec) -> str:
+    return f"codeyard-{spec.id}"
+
+
+def _answer(response: HTTPResponse) -> Answer:
+    return Answer(response.status, response.read(65_536))
