@@ -73,10 +73,15 @@ class Copier:
         except OSError as error:
             raise trouble(source, error) from None
 
-    def tree(self, source: str, target: str, leave_out: Callable[[str], bool] = lambda _path: False) -> None:
+    def tree(
+        self,
+        source: str,
+        target: str,
+        leave_out: Callable[[str, os.DirEntry[str]], bool] = lambda _path, _entry: False,
+    ) -> None:
         """Copy all that lies in the directory `source` into the directory `target`.
 
-        `leave_out` is asked of each path relative to `source`.
+        `leave_out` is asked of each entry, and of its path relative to `source`.
         """
         self.directory(source, target)
         todo = [""]
@@ -84,7 +89,7 @@ class Copier:
             below = todo.pop()
             for entry in _entries(os.path.join(source, below)):  # noqa: PTH118
                 path = below + entry.name
-                if leave_out(path):
+                if leave_out(path, entry):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     self.directory(entry.path, f"{target}/{path}")

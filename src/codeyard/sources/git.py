@@ -4,6 +4,7 @@ The workspace has a `.git` of its own: HEAD detached at the commit, `origin` wit
 nothing shared with the mirror that a build could spoil.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +158,7 @@ class GitSource:
             await self._git(
                 workspace, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={clone.depth}", "--",
                 str(mirror.path), *sorted(objects),
-                env=environment_alone(self._base, ("protocol.file.allow", "always")),
+                env=environment_alone(self._base, transports="file"),
             )  # fmt: skip
         workspace.write_refs(refs)
         await self._git(workspace, "read-tree", "--reset", "-u", found.commit, env=self._alone)
@@ -273,7 +274,7 @@ def _copy_objects(mirror: Path, git: Path, stopped: Callable[[], bool]) -> None:
     Copier(stopped).tree(str(mirror / "objects"), str(git / "objects"), leave_out=_is_no_object)
 
 
-def _is_no_object(path: str) -> bool:
+def _is_no_object(path: str, _entry: os.DirEntry[str]) -> bool:
     folder, _, name = path.rpartition("/")
     if folder == "pack":
         return not name.endswith((".pack", ".idx", ".rev"))

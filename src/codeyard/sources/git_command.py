@@ -42,7 +42,6 @@ _SAFE = (
     ("transfer.bundleURI", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
-    ("protocol.allow", "never"),
     ("advice.detachedHead", "false"),
 )
 _ALONE = (
@@ -114,9 +113,16 @@ class GitFailed(Exception):
 
 
 def environment(
-    base: Mapping[str, str], settings: Sequence[tuple[str, str]], more: Mapping[str, str] | None = None
+    base: Mapping[str, str],
+    settings: Sequence[tuple[str, str]],
+    transports: str = "",
+    more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """What git gets of the environment `base`, with `settings` over every file of settings."""
+    """What git gets of the environment `base`, with `settings` over every file of settings.
+
+    `transports` are those that it may use, with colons between them. They hold whatever any file of settings says: a
+    repository's own may name a remote that is a command, which a missing object would start.
+    """
     kept = {name: value for name, value in base.items() if not name.startswith("GIT_") or name in _PASSED}
     kept.pop("SSH_ASKPASS", None)
     kept.pop("LANGUAGE", None)
@@ -129,6 +135,7 @@ def environment(
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": transports,
         "GIT_CONFIG_COUNT": str(len(settings)),
     }
     for number, (key, value) in enumerate(settings):
@@ -136,10 +143,10 @@ def environment(
     return kept | dict(more or {})
 
 
-def environment_alone(base: Mapping[str, str], *settings: tuple[str, str]) -> dict[str, str]:
+def environment_alone(base: Mapping[str, str], transports: str = "") -> dict[str, str]:
     """For work on this machine: no settings but ours and the repository's."""
     nobody = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
-    return environment(base, (*_ALONE, *settings), nobody)
+    return environment(base, _ALONE, transports, nobody)
 
 
 def environment_reading(base: Mapping[str, str]) -> dict[str, str]:
@@ -152,8 +159,8 @@ def environment_network(base: Mapping[str, str], server: Server, ssh_command: st
 
     `ssh_command` is the person's core.sshCommand.
     """
-    transports = {"file"} if server.transport == "file" else {"https", "http", "ssh"}
-    settings = [*_NETWORK, *((f"protocol.{name}.allow", "always") for name in sorted(transports))]
+    transports = "file" if server.transport == "file" else "https:http:ssh"
+    settings = [*_NETWORK]
     more: dict[str, str] = {}
     if server.insecure_ssl:
         more["GIT_SSL_NO_VERIFY"] = "true"
@@ -166,7 +173,7 @@ def environment_network(base: Mapping[str, str], server: Server, ssh_command: st
         more["CODEYARD_GIT_PASSWORD"] = credential.password.reveal()
     if ssh := _ssh_that_never_asks(base, ssh_command):
         more["GIT_SSH_COMMAND"] = ssh
-    return environment(base, settings, more)
+    return environment(base, settings, transports, more)
 
 
 def _ssh_that_never_asks(base: Mapping[str, str], configured: str) -> str:
