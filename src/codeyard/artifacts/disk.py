@@ -62,11 +62,7 @@ class DiskStore:
         self._fans: set[str] = set()
 
     def has(self, digest: Digest) -> bool:
-        try:
-            os.stat(self._path(digest))
-        except FileNotFoundError:
-            return False
-        return True
+        return Path(self._path(digest)).exists()
 
     def put(self, source: BinaryIO, expected: Digest | None = None) -> Blob:
         head = source.read(SMALL)
@@ -163,7 +159,7 @@ class DiskStore:
         """Whether the store has it, of the right size; if so, it counts as put just now."""
         place = self._path(blob.digest)
         try:
-            status = os.stat(place)
+            status = _status(place)
         except FileNotFoundError:
             return False
         if status.st_size != blob.size:
@@ -213,7 +209,7 @@ class DiskStore:
         """Give the store's own file a second name. False where the file system cannot, or has no name left to give."""
         place = self._path(digest)
         try:
-            status = os.stat(place)
+            status = _status(place)
         except FileNotFoundError:
             raise NotFound(f"blob {digest}", "the store does not have it.", "Build it again.") from None
         was = stamp(status)
@@ -234,7 +230,7 @@ class DiskStore:
             raise
         self._known.drop(was)
         # A new name is a new change time. Nobody else may write to the file, so what was sound still is.
-        self._known.note_ours(stamp(os.stat(place)), digest)
+        self._known.note_ours(stamp(_status(place)), digest)
         return True
 
     def _copy(self, digest: Digest, name: str, directory: int, mode: int) -> None:
@@ -310,6 +306,10 @@ class DiskStore:
             with suppress(FileNotFoundError):
                 if entry.stat(follow_symlinks=False).st_mtime < latest:
                     Path(entry.path).unlink()
+
+
+def _status(path: str) -> os.stat_result:
+    return os.stat(path)  # noqa: PTH116 - asked of every file; a Path costs more than the answer
 
 
 def _taken(name: str) -> Conflict:

@@ -1,0 +1,157 @@
+"""Where an artifact goes: the key that AWS gives it, and getting it there, in a directory or a bucket.
+
+The layout is that of the CodeBuild API's ProjectArtifacts (path, namespaceType, name, packaging).
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from codeyard.artifacts import BlobStore, Digest, Entry, Kind, Tree
+from codeyard.artifacts.failures import explained
+from codeyard.artifacts.transfer import move_over, place_tree
+from codeyard.artifacts.zips import Sums, write_zip
+from codeyard.errors import Invalid
+
+
+class Packaging(StrEnum):
+    NONE = "NONE"  # each file by itself, the name is a folder
+    ZIP = "ZIP"  # one file
+
+
+class NamespaceType(StrEnum):
+    NONE = "NONE"
+    BUILD_ID = "BUILD_ID"  # the build's uuid is a part of the key
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is where now. The sums are of the zip, and None for a folder, as AWS reports them."""
+
+    location: str  # an absolute path, or arn:aws:s3:::bucket/key
+    tree: Digest
+    files: int
+    size: int  # bytes of the zip, or of all files
+    md5: str | None = None
+    sha256: str | None = None
+
+
+def layout(
+    path: str | None,
+    namespace_type: NamespaceType,
+    name: str,
+    build_uuid: str,
+    packaging: Packaging,
+    *,
+    s3_prefix: str | None = None,
+) -> str:
+    """The key of a zip, or of the folder of the files; "" is the root. `name` "/" stands for the root of what precedes
+    it, and of a zip there it is the build's uuid with `.zip`, for a file needs some name.
+
+    `s3_prefix`, of the buildspec, takes the place of `path` where the namespace is BUILD_ID.
+    Invalid if a part is `.` or `..`, or has a control character."""
+    spaced = namespace_type is NamespaceType.BUILD_ID
+    parts = [s3_prefix if s3_prefix and spaced else path, build_uuid if spaced else None, name]
+    key = "/".join(part for text in parts if text for part in text.split("/") if part)
+    for part in key.split("/"):
+        if part in (".", "..") or any(character < " " or character == "\x7f" for character in part):
+            raise Invalid(f"artifact name {key[:200]!r}", "it has a part that is no name.", "Use plain names.")
+    if packaging is Packaging.ZIP and not name.strip("/"):
+        return f"{key}/{build_uuid}.zip" if key else f"{build_uuid}.zip"
+    return key
+
+
+def publish_to_directory(tree: Tree, store: BlobStore, directory: Path, key: str, packaging: Packaging) -> Published:
+    """Put the artifact at `key` below `directory`, which is made if need be.
+
+    A zip, or a folder that is new, appears whole or not at all. In a folder that exists, files of the same path are
+    replaced one by one and others stay, as in a bucket; it is complete under another name first, so a full disk or
+    a file that cannot be read shows before anything is touched. Invalid if the place cannot be written to."""
+    with explained(f"artifact directory {directory}"):
+        target = directory.resolve() / key if key else directory.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if packaging is Packaging.ZIP:
+        sums = _zip_to(tree, store, target)
+        return Published(str(target), tree.digest, tree.files, sums.size, sums.md5, sums.sha256)
+    if os.path.lexists(target):
+        _merge(tree, store, target)
+    else:
+        place_tree(tree, store, target)
+    return Published(str(target), tree.digest, tree.files, tree.size)
+
+
+def publish_to_bucket(
+    tree: Tree,
+    store: BlobStore,
+    url: str,
+    key: str,
+    packaging: Packaging,
+    *,
+    build_arn: str = "",
+    endpoint: str | None = None,
+) -> Published:
+    """Put the artifact at `key` below `url` (`s3://bucket/prefix`), with the user metadata that CodeBuild gives.
+
+    Objects with the same keys are replaced. Denied, NotFound or Fault as the bucket answers; Invalid for links in an
+    artifact that is not a zip: a bucket has none."""
+    from codeyard.artifacts.object_store import open_bucket, upload
+
+    bucket = open_bucket(url, endpoint=endpoint)
+    metadata = {"codebuild-buildarn": build_arn} if build_arn else {}
+    scheme, _, rest = url.partition("://")
+    where = "/".join(part for part in (rest.strip("/"), key) if part)
+    location = f"arn:aws:s3:::{where}" if scheme == "s3" else f"{scheme}://{where}"
+    if packaging is Packaging.ZIP:
+        with explained("making a zip"), tempfile.TemporaryFile() as file:
+            sums = write_zip(tree, store, cast(BinaryIO, file))
+            file.seek(0)
+            told = {"codebuild-content-md5": sums.md5, "codebuild-content-sha256": sums.sha256}
+            upload(bucket, key, cast(BinaryIO, file), metadata | told)
+        return Published(location, tree.digest, tree.files, sums.size, sums.md5, sums.sha256)
+    if odd := [entry.path for entry in tree.entries if entry.kind is Kind.LINK]:
+        raise Invalid(f"artifact file {odd[0]!r}", "a bucket has no links.", "Use ZIP, or turn enable-symlinks off.")
+
+    def send(entry: Entry) -> None:
+        assert entry.digest is not None
+        with store.open(entry.digest) as file:
+            content = file if entry.size > (8 << 20) else file.read()
+            upload(bucket, f"{key}/{entry.path}" if key else entry.path, content, metadata)
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="publish") as pool:
+        for _ in pool.map(send, [entry for entry in tree.entries if entry.digest is not None]):
+            pass
+    return Published(location, tree.digest, tree.files, tree.size)
+
+
+def _zip_to(tree: Tree, store: BlobStore, target: Path) -> Sums:
+    """Write the zip beside its place and rename it there."""
+    draft = target.parent / f".{target.name[:100]}.{secrets.token_hex(4)}.part"
+    with explained(f"artifact {target}"):
+        try:
+            with draft.open("x+b") as file:
+                sums = write_zip(tree, store, cast(BinaryIO, file))
+            draft.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+    return sums
+
+
+def _merge(tree: Tree, store: BlobStore, target: Path) -> None:
+    """Into a folder that exists. The draft is inside it: only there are we sure to be on its disk and allowed."""
+    if not target.is_dir():
+        raise Invalid(f"artifact directory {target}", "a file is in its place.", "Choose another, or remove it.")
+    draft = target / f".codeyard-{secrets.token_hex(4)}.part"
+    try:
+        place_tree(tree, store, draft)
+        move_over(tree, draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
