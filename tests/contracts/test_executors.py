@@ -222,6 +222,36 @@ async def test_bytes_are_kept_as_they_are(sandbox: Sandbox, spec: SandboxSpec) -
     assert spec.spool.read_bytes() == b"a\0b\xff\r\x1b[1mx"
 
 
+async def test_what_opens_its_own_output_again_empties_nothing(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    script = "echo one; echo two > /dev/stdout; echo three > /dev/stderr; echo four | tee /dev/stderr >/dev/null"
+    ended = await sandbox.run(Command("one", f"{script}; echo five"))
+
+    assert (ended.spooled, printed(spec)) == (24, "one\ntwo\nthree\nfour\nfive\n")
+
+
+async def test_all_that_was_printed_is_spooled_when_the_command_has_ended(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    ended = await sandbox.run(Command("one", "head -c 20000000 /dev/zero"))
+
+    assert (ended.spooled, spec.spool.stat().st_size) == (20_000_000, 20_000_000)
+
+
+async def test_a_daemon_that_prints_on_and_on_holds_nothing_up(sandbox: Sandbox, spec: SandboxSpec) -> None:
+    began = time.monotonic()
+    ended = await sandbox.run(Command("one", "yes & sleep 0.2; echo done; exit 3"))
+    await sandbox.close()
+
+    assert (ended.code, b"done\n" in spec.spool.read_bytes()[: ended.spooled]) == (3, True)
+    assert time.monotonic() - began < 10
+
+
+async def test_the_spool_cannot_be_emptied_from_inside(sandbox: Sandbox, spec: SandboxSpec, machine: Machine) -> None:
+    machine.require_isolation()
+    await sandbox.run(Command("one", "echo kept"))
+    await sandbox.run(Command("two", "for fd in /proc/[0-9]*/fd/*; do : > $fd; truncate -s 0 $fd; done 2>/dev/null"))
+
+    assert printed(spec).startswith("kept\n")
+
+
 async def test_the_environment_is_what_was_given(sandbox: Sandbox, spec: SandboxSpec) -> None:
     await sandbox.run(Command("one", 'echo "$GIVEN/$HOME/${CODEYARD_SECRET_OF_THE_HOST-unset}"; [ -d "$HOME" ]'))
 

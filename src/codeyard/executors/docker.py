@@ -26,7 +26,6 @@ from codeyard.executors.tar_stream import pack, pack_directories, unpack
 
 ROOT = "/codebuild"
 
-_SPOOL = f"{ROOT}/control/spool"
 _ID, _HOME = "codeyard.sandbox", "codeyard.home"  # labels
 _PATIENCE = 60.0  # seconds that an engine may be away (it is restarted, say) before what runs is given up
 _SLOW = 300.0  # seconds that the engine may take to start or to end a container on a busy machine
@@ -131,6 +130,7 @@ class DockerSandbox:
             await self._gone()
         elif not answer.ok and answer.status != 404:
             raise self._refused("remove the container", answer)
+        await self._control.finish()
         shutil.rmtree(self._spec.home / "sandbox", ignore_errors=True)
 
     async def _give_back(self) -> None:
@@ -318,14 +318,13 @@ def judge(info: Mapping[str, Any], kernel: str) -> Ability:
 def container(spec: SandboxSpec, image: str) -> dict[str, Any]:
     """The body of POST /containers/create."""
     control, host = f"{ROOT}/control", spec.home / "codebuild"
-    supervise = [f"{control}/commands/supervisor", control, _SPOOL]
+    supervise = [f"{control}/commands/supervisor", control]
     mounts = (
         (spec.output, f"{ROOT}/output", False),
         (spec.readonly, f"{ROOT}/readonly", True),
         (spec.bin, f"{ROOT}/user/bin", True),
         (host / "control" / "commands", f"{control}/commands", True),
         (host / "control" / "status", f"{control}/status", False),
-        (spec.spool, _SPOOL, False),
     )
     return {
         "Image": image,

@@ -43,6 +43,7 @@ class ProcessSandbox:
 
     async def close(self) -> None:
         await kill_tree(self._process)
+        await self._control.finish()
         with suppress(ChildProcessError):  # another process may have started it
             os.waitpid(self._process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
         shutil.rmtree(self._spec.home / "sandbox", ignore_errors=True)

@@ -43,6 +43,12 @@ class ProcessId:
         return ProcessId.of(self.pid) == self
 
 
+def asleep(pid: int) -> bool:
+    """Whether it waits for something other than a disk, or is no more."""
+    fields = _stat(pid)
+    return fields is None or fields[0] in {"S", "Z", "X"}
+
+
 def descendants(pid: int) -> set[int]:
     """Every process below `pid`, as of now."""
     children: dict[int, list[int]] = {}

@@ -3,6 +3,7 @@
 The host writes a command's files into `control/commands` (read-only inside) and its key into the FIFO there. The
 supervisor claims the key by making `control/status/<key>.started`, runs it, and writes `<key>.exit`. So a key runs at
 most once, whoever asks and however often; and a new process reads from the same files what became of it.
+What it prints goes into the FIFO `control/commands/out`, and from there to the spool: see `pump`.
 `control/status` is the build's to write: whatever is read there is bounded, and believed only about the build itself.
 """
 
@@ -17,13 +18,13 @@ from pathlib import Path
 
 from codeyard.errors import Invalid
 from codeyard.executors import Command, Exit, SandboxLost, SandboxSpec
+from codeyard.executors.pump import Pump
 
 # Builtins only: an image need not have more than /bin/sh. `true` and not `:`, since a failing redirection of a
 # special builtin ends the shell.
-SUPERVISOR = r"""# $1: the control directory; $2: the file to print to, unless this already prints there
+SUPERVISOR = r"""# $1: the control directory
 set -C
-[ -z "$2" ] || exec >>"$2" 2>&1
-exec </dev/null 3<>"$1/commands/next" || exit 125
+exec </dev/null 1<>"$1/commands/out" 2>&1 3<>"$1/commands/next" || exit 125
 true >|"$1/status/ready"
 while IFS= read -r key <&3; do
     true 2>/dev/null >"$1/status/$key.started" || continue
@@ -73,10 +74,10 @@ class Control:
     """The host's side of one sandbox's control directory. `root` is what `/codebuild` is called inside."""
 
     def __init__(self, spec: SandboxSpec, root: str) -> None:
-        self._spec, self._root = spec, root
         self.host = spec.home / "codebuild" / "control"
         self.commands, self.status = self.host / "commands", self.host / "status"
         self.inside = f"{root}/control"
+        self._pump = Pump(self.commands / "out", spec.spool, spec.home / "sandbox" / "pump")
 
     @property
     def supervisor(self) -> str:
@@ -89,6 +90,9 @@ class Control:
             directory.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.mkfifo(self.commands / "next", 0o600)
+        with suppress(FileExistsError):
+            os.mkfifo(self.commands / "out", 0o600)
+        (self.commands / "out").chmod(0o666)  # a command that runs as another user may open /dev/stderr
         self._write("supervisor", SUPERVISOR)
 
     def ready(self) -> bool:
@@ -99,13 +103,26 @@ class Control:
         """Start it unless it was started, and wait for its end. SandboxLost once `alive` says no."""
         if _KEY.fullmatch(command.key) is None:
             raise Invalid(f"command key {command.key!r}", "it may hold letters, digits and ._- only.", "Rename it.")
-        if (ended := self._ended(command.key)) is not None:
-            return ended
-        if not os.path.lexists(self.status / f"{command.key}.started"):
-            self._write(f"{command.key}.sh", command.script)
-            self._write(f"{command.key}.launch", launcher(command, self.inside))
-            await self._send(command.key, alive)
-        return await self._wait(command.key, alive)
+        self._pump.start()
+        try:
+            code = self._ended(command.key)
+            if code is None:
+                if not os.path.lexists(self.status / f"{command.key}.started"):
+                    self._write(f"{command.key}.sh", command.script)
+                    self._write(f"{command.key}.launch", launcher(command, self.inside))
+                    await self._send(command.key, alive)
+                self._pump.release()
+                code = await self._wait(command.key, alive)
+            return Exit(code=code, spooled=await self._pump.drain())
+        except SandboxLost:
+            await self._pump.finish()  # its last words too
+            raise
+        finally:
+            self._pump.release()
+
+    async def finish(self) -> None:
+        """Once all that ran in the sandbox is gone: wait until the last of what it printed is in the spool."""
+        await self._pump.finish()
 
     async def _send(self, key: str, alive: Callable[[], Awaitable[bool]]) -> None:
         # The supervisor holds the FIFO open for reading and writing, so a key that was sent waits there, even if we
@@ -125,22 +142,25 @@ class Control:
                 os.close(fifo)
             return
 
-    async def _wait(self, key: str, alive: Callable[[], Awaitable[bool]]) -> Exit:
+    async def _wait(self, key: str, alive: Callable[[], Awaitable[bool]]) -> int:
         began = asked = time.monotonic()
         while True:
-            if (ended := self._ended(key)) is not None:
-                return ended
+            if (code := self._ended(key)) is not None:
+                return code
             now = time.monotonic()
             if now - asked > _ALIVE_EVERY:
                 asked = now
                 if not await alive():
                     # It may have ended between the two looks.
-                    if (ended := self._ended(key)) is not None:
-                        return ended
+                    if (code := self._ended(key)) is not None:
+                        return code
                     raise self._lost()
+                if self._pump.stuck():
+                    self._pump.start()
+                    self._pump.release()
             await asyncio.sleep(next(pause for until, pause in _POLLS if now - began < until))
 
-    def _ended(self, key: str) -> Exit | None:
+    def _ended(self, key: str) -> int | None:
         try:
             handle = os.open(self.status / f"{key}.exit", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -153,7 +173,7 @@ class Control:
             os.close(handle)
         if match is None:
             return None
-        return Exit(code=int(match[1]) & 0xFF, spooled=self._spec.spool.stat().st_size)
+        return int(match[1]) & 0xFF
 
     def _write(self, name: str, text: str) -> None:
         path: Path = self.commands / name
