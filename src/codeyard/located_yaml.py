@@ -295,7 +295,8 @@ class Cursor:
 
     def mistake(self, what: str, fix: str, *, warning: bool = False) -> None:
         """Note a mistake at the value."""
-        self._note(self.node if self.given else self.key, what, fix, warning)
+        at_node = self.given or self.path.endswith("]")
+        self._note(self.node if at_node else self.key, what, fix, warning)
 
     def mistake_at_key(self, what: str, fix: str, *, warning: bool = False) -> None:
         """Note a mistake at the key that the value belongs to."""

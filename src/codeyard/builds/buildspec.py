@@ -4,6 +4,7 @@ Decides what a text means and whether it may run. What is legal but seldom meant
 The rules and the messages are those of CodeBuild's build specification reference; docs/buildspec.md tells our choices.
 """
 
+import difflib
 import re
 import warnings
 from collections.abc import Mapping
@@ -31,7 +32,8 @@ MAX_PATTERN = 1000  # characters
 MAX_FALLBACK_KEYS = 5
 MAX_REPORTS = 5
 MAX_MISTAKES = 200
-_ANCHORS = r"x-.*|\..*"  # top-level keys that only hold anchors for the rest of the file
+OLD_ENV = "environment_variables"  # what version 0.1 called env
+_ANCHORS = rf"x-.*|\..*|{OLD_ENV}"  # top-level keys that only hold anchors, or are read apart
 
 
 class PhaseName(StrEnum):
@@ -188,7 +190,7 @@ def resolve_kind(value: str) -> SpecKind:
 
 
 def _buildspec(root: Cursor) -> Buildspec:
-    keys = root.block(*TOP_LEVEL, "environment_variables", ignore=_ANCHORS)
+    keys = root.block(*TOP_LEVEL, ignore=_ANCHORS)
     version = _version(root, keys)
     if not keys["phases"].present and not keys["batch"].given and isinstance(root.node, YamlMapping):
         root.mistake(
@@ -197,7 +199,7 @@ def _buildspec(root: Cursor) -> Buildspec:
     return Buildspec(
         version=version,
         run_as=_user(keys["run-as"]),
-        env=_env(_env_block(keys, version)),
+        env=_env(_env_block(root, keys["env"], version)),
         proxy=_proxy(keys["proxy"]),
         phases=_phases(keys["phases"]),
         reports=_reports(keys["reports"]),
@@ -234,18 +236,18 @@ def _user(cursor: Cursor) -> str | None:
     return user
 
 
-def _env_block(keys: dict[str, Cursor], version: str) -> Cursor:
+def _env_block(root: Cursor, env: Cursor, version: str) -> Cursor:
     """`env`, which version 0.1 called `environment_variables`."""
-    old = keys["environment_variables"]
-    if version == "0.1" and old.given and not keys["env"].given:
+    old = dict(root.pairs()).get(OLD_ENV) if isinstance(root.node, YamlMapping) else None
+    if old is not None and version == "0.1" and old.given and not env.given:
         return old
-    if old.present:
-        old.mistake_at_key("Unknown key: environment_variables", "Did you mean env?", warning=True)
-    return keys["env"]
+    if old is not None:
+        old.mistake_at_key(f"Unknown key: {OLD_ENV}. Expecting: env", "Did you mean env?", warning=True)
+    return env
 
 
 def _env(env: Cursor) -> EnvSpec:
-    old = ("plaintext",) if env.name == "environment_variables" else ()
+    old = ("plaintext",) if env.name == OLD_ENV else ()
     keys = env.block(
         *("shell", "variables", "parameter-store", "secrets-manager", "exported-variables", "git-credential-helper"),
         *old,
@@ -293,7 +295,8 @@ def _phases(phases: Cursor) -> tuple[PhaseSpec, ...]:
         else:
             expected = ",".join(sorted(PhaseName))
             what = f"Invalid buildspec phase name: {excerpt(name)}. Expecting: {expected}"
-            fix = f"Use one of {expected.replace(',', ', ')}."
+            close = difflib.get_close_matches(name, list(PhaseName), n=1)
+            fix = f"Did you mean {close[0]}?" if close else f"Use one of {expected.replace(',', ', ')}."
             if name in TOP_LEVEL:
                 fix = f"{name} is no phase: move it to the left, out of `phases`."
             cursor.mistake_at_key(what, fix)
@@ -302,10 +305,11 @@ def _phases(phases: Cursor) -> tuple[PhaseSpec, ...]:
 
 def _phase(name: PhaseName, phase: Cursor) -> PhaseSpec:
     runtimes = ("runtime-versions",) if name is PhaseName.INSTALL else ()
-    keys = phase.block("run-as", "on-failure", "commands", "finally", "steps", *runtimes)
-    if keys["steps"].present:
-        what = 'unsupported field "steps" in buildspec. No GitHub token has been configured for your account'
-        keys["steps"].mistake_at_key(what, "Write the steps as shell commands under `commands`.")
+    keys = phase.block("run-as", "on-failure", "commands", "finally", *runtimes, ignore="steps")
+    for key, steps in phase.pairs() if isinstance(phase.node, YamlMapping) else ():
+        if key == "steps":
+            what = 'unsupported field "steps" in buildspec. No GitHub token has been configured for your account'
+            steps.mistake_at_key(what, "Write the steps as shell commands under `commands`.")
     return PhaseSpec(
         name=name,
         run_as=_user(keys["run-as"]),
