@@ -244,3 +244,22 @@ def test_one_of_many_values_is_hidden_wherever_it_stands(which: int, lead: int, 
     text = b"." * lead + needles[which].encode() + b"."
 
     assert in_pieces(Masker(needles), text, cuts) == b"." * lead + b"***."
+
+
+def covered(data: str, needles: list[str]) -> str:
+    """The plain rule, letter by letter: what some needle covers is hidden, and each run of it is one `***`."""
+    hidden = {
+        at + offset
+        for needle in needles
+        for at in range(len(data))
+        if data.startswith(needle, at)
+        for offset in range(len(needle))
+    }
+    return "".join(
+        letter if at not in hidden else "***" if at - 1 not in hidden else "" for at, letter in enumerate(data)
+    )
+
+
+@given(st.lists(st.text("ab", min_size=3, max_size=5), max_size=4), st.text("abc", max_size=40))
+def test_exactly_what_a_value_covers_is_hidden(needles: list[str], text: str) -> None:
+    assert masked(text.encode(), *needles).decode() == covered(text, needles)
