@@ -103,6 +103,15 @@ def test_base64_is_hidden_when_it_is_broken_into_lines(width: int, newline: byte
     assert len(shown) <= len(b"$ base64 key\n***\n\r") + len(base64.b64encode(b"." * lead)) + 6
 
 
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_base64_in_lines_is_hidden_when_it_comes_byte_by_byte(newline: bytes) -> None:
+    encoded = base64.b64encode(b"user:" + b"WXYZ" * 20)
+    data = newline.join([b"$", encoded[:76], encoded[76:], b"$"])
+
+    assert in_pieces(Masker(["WXYZ" * 20]), data, list(range(len(data)))) == masked(data, "WXYZ" * 20)
+    assert masked(data, "WXYZ" * 20).startswith(newline.join([b"$", encoded[:7] + b"***"]))
+
+
 def test_only_a_line_of_base64_runs_on_into_the_next() -> None:
     encoded = base64.b64encode(b"secret-secret")[:-2]
     broken = encoded[:9] + b"\n" + encoded[9:]
