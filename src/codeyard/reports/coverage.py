@@ -160,7 +160,9 @@ def _clover_file(file: Node, told: _Lines) -> None:
 
 
 def _clover_hit(line: Node) -> bool:
-    return any(_count(line.get(count)) > 0 for count in ("count", "truecount", "falsecount"))
+    """OpenClover gives a condition no count of its own; Istanbul does, and its falsecount is what was missed."""
+    counts = ("count",) if "count" in line.attributes else ("truecount", "falsecount")
+    return any(_count(line.get(count)) > 0 for count in counts)
 
 
 def _clover_metric(metrics: Node, what: str) -> tuple[int, int]:

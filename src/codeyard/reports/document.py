@@ -12,6 +12,7 @@ from codeyard.reports.model import MAX_FILE_BYTES
 MAX_ELEMENTS = 2_000_000  # a JaCoCo file of MAX_FILE_BYTES has 1.4 million
 MAX_DEPTH = 200
 MAX_ATTRIBUTES = 500_000  # of one element
+MAX_TEXT = 65_536  # characters kept of one element's; the longest message is much shorter
 MAX_VALUES = 8_000_000  # of a JSON file
 
 _BOMS = (
@@ -33,7 +34,11 @@ _DECLARABLE = re.compile(
 )
 # XML 1.0 forbids them, but test output has them.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_REFERENCE = re.compile(r"&#(?:x0*([0-9a-fA-F]{1,8})|0*([0-9]{1,10}));")
+# References to such, and some that have to be looked at: surrogates and large numbers.
+_REFERENCE = re.compile(
+    r"&#(?:0*([0-8]|1[124-9]|2\d|3[01]|5[567]\d{3}|6553[45]|\d{7,10})"
+    r"|x0*([0-8bcefBCEF]|1[\da-fA-F]|[dD][89a-fA-F][\da-fA-F]{2}|[fF]{3}[efEF]|[\da-fA-F]{6,8}));"
+)
 _LONG_TAG = re.compile(f"<[^<]{{{5 * MAX_ATTRIBUTES},}}")  # with the text after it: ">" may stand in a value
 _VALUE = re.compile(r"=\s*[\"']")
 _CUT_SHORT = frozenset({3, 5, 20})  # expat: no element found, unclosed token, unclosed CDATA section
@@ -148,7 +153,7 @@ def _readable(text: str, path: str) -> str:
 
 
 def _allowed(reference: re.Match[str]) -> str:
-    code = int(reference[1], 16) if reference[1] else int(reference[2])
+    code = int(reference[1]) if reference[1] else int(reference[2], 16)
     if code > 0x10FFFF or 0xD800 <= code < 0xE000 or _FORBIDDEN.match(chr(code)):
         return "\ufffd"
     return reference[0]
@@ -162,6 +167,7 @@ class _Builder:
         self._path, self._leave_out = path, leave_out
         self._open: list[Node] = []
         self._texts: list[list[str]] = []
+        self._room: list[int] = []  # how much more text each open element may keep
         self._left_out = 0  # how deep within an element that is left out
         self._count = 0
 
@@ -180,6 +186,7 @@ class _Builder:
             self._open[-1].children.append(node)
         self._open.append(node)
         self._texts.append([])
+        self._room.append(MAX_TEXT)
 
     def end(self, _tag: str) -> None:
         if self._left_out:
@@ -187,10 +194,12 @@ class _Builder:
             return
         self.root = self._open.pop()
         self.root.text = "".join(self._texts.pop())
+        self._room.pop()
 
     def data(self, text: str) -> None:
-        if self._open and not self._left_out:
+        if not self._left_out and self._open and self._room[-1] > 0:
             self._texts[-1].append(text)
+            self._room[-1] -= len(text)
 
     def close(self) -> None:
         """Nothing is left to do: the last element that ended is the root."""

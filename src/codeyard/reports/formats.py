@@ -6,6 +6,7 @@ AWS does not say how a framework's outcomes become its five statuses; docs/repor
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 
 from codeyard.errors import Invalid
 from codeyard.reports.cucumber import parse_cucumber
@@ -121,11 +122,11 @@ _NUNIT_RESULTS: Mapping[str, CaseStatus] = {
 }
 
 
-def _parse_nunit(data: bytes, path: str) -> Iterator[TestCase]:
+def _parse_nunit(data: bytes, path: str, token: ReportFormat = ReportFormat.NUNITXML) -> Iterator[TestCase]:
     root = read_xml(data, path, leave_out=("output", "properties", "attachments", "assertions"))
     if root.tag not in ("test-results", "test-run", "test-suite"):
         why = f"its root is <{root.tag[:100]}>, not <test-results> or <test-run>"
-        raise misfit(ReportFormat.NUNITXML, data, path, why)
+        raise misfit(token, data, path, why)
     return _nunit_suite(root, "", path)
 
 
@@ -289,7 +290,7 @@ _PARSERS: Mapping[ReportFormat, Callable[[bytes, str], Iterable[TestCase]]] = {
     ReportFormat.JUNITXML: _parse_junit,
     ReportFormat.CUCUMBERJSON: parse_cucumber,
     ReportFormat.NUNITXML: _parse_nunit,
-    ReportFormat.NUNIT3XML: _parse_nunit,
+    ReportFormat.NUNIT3XML: partial(_parse_nunit, token=ReportFormat.NUNIT3XML),
     ReportFormat.TESTNGXML: _parse_testng,
     ReportFormat.VISUALSTUDIOTRX: _parse_trx,
 }
@@ -321,7 +322,7 @@ def _clock(duration: str) -> int:
 def joined(parts: Iterable[str]) -> str:
     """A message of these parts, a line each; without a part that the next one begins with."""
     message = ""
-    for part in filter(None, (part.strip() for part in parts)):
+    for part in filter(None, (part.replace("\r\n", "\n").strip() for part in parts)):
         # Often with the exception's name before it, so: within the first line.
         repeated = message.partition("\n")[0] in part.partition("\n")[0] and message in part
         message = part if repeated else f"{message}\n{part}"
