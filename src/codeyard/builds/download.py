@@ -4,7 +4,6 @@ Sources are brought to a place that the sandbox cannot see, and go in by one ren
 """
 
 import asyncio
-import os
 import re
 import shutil
 from dataclasses import asdict
@@ -57,6 +56,7 @@ async def download(job: Job, facts: dict[str, Any]) -> Outcome:
         return refused
     job.say("moving", f"Moving to directory {job.source.directory}")
     facts["cache"] = await restore_cache(job)
+    facts["cache_key"] = job.facts.get("cache_key")
     job.say("registering", "Registering with agent")
     job.say("phases-found", f"Phases found in YAML: {len(job.spec.phases)}")
     for phase in job.spec.phases:
@@ -182,7 +182,7 @@ def _write(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.new")
     staged.write_text(text)
     staged.chmod(0o644)
-    os.replace(staged, path)
+    staged.replace(path)
 
 
 # ── runtimes ──

@@ -43,4 +43,4 @@ def below(path: str, inside: str) -> str:
 
 def texts_of(selection: Selection) -> tuple[str, ...]:
     """All of it that may hold variables."""
-    return (*selection.files, *((selection.base_directory,) if selection.base_directory else ()), *selection.exclude_paths)
+    return (*selection.files, selection.base_directory or "", *selection.exclude_paths)

@@ -22,7 +22,7 @@ _EVALUATED_AT_MOST = 1 << 20
 _PUMP_EVERY = 0.01
 
 
-class Interrupted(Exception):  # noqa: N818
+class Interrupted(Exception):
     """The build was stopped, or its time is over: the phase ends so."""
 
     def __init__(self, outcome: Outcome) -> None:

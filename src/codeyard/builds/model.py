@@ -1,6 +1,6 @@
 """What a build is. Pure values; what may follow what is in `phases`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -125,17 +125,10 @@ class ComputeType:
 
 
 _GIB = 1024**3
+_SIZES = (("SMALL", 2, 4), ("MEDIUM", 4, 8), ("LARGE", 8, 16), ("XLARGE", 36, 72), ("2XLARGE", 72, 144))
 COMPUTE_TYPES = {
-    f"BUILD_GENERAL1_{name}": ComputeType(f"BUILD_GENERAL1_{name}", cpus, gib * _GIB)
-    for name, cpus, gib in (("SMALL", 2, 4), ("MEDIUM", 4, 8), ("LARGE", 8, 16), ("XLARGE", 36, 72), ("2XLARGE", 72, 144))
+    f"BUILD_GENERAL1_{name}": ComputeType(f"BUILD_GENERAL1_{name}", cpus, gib * _GIB) for name, cpus, gib in _SIZES
 }
-
-
-class Packaging(StrEnum):
-    """How artifacts leave: a folder of files, or one zip (ArtifactPackaging)."""
-
-    NONE = "NONE"
-    ZIP = "ZIP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +137,7 @@ class ArtifactTarget:
 
     location: str
     name: str
-    packaging: Packaging = Packaging.NONE
+    zipped: bool = False  # one zip, instead of a folder of files
     namespaced: bool = False  # BUILD_ID is part of the path
     override_name: bool = True  # the buildspec's `name` is used
 
@@ -166,7 +159,15 @@ class Settings:
     project_variables: tuple[Variable, ...] = ()
     artifacts: ArtifactTarget | None = None
     secondary_artifacts: dict[str, ArtifactTarget] = field(default_factory=dict)
-    any_secondary: ArtifactTarget | None = None  # where those go that `secondary_artifacts` does not name
+    any_secondary: ArtifactTarget | None = None  # where those go, under their own names, that are not named there
     cache: bool = True
     timeout: timedelta = timedelta(hours=1)
     debug_session: bool = False
+
+    def secondary_target(self, identifier: str) -> ArtifactTarget | None:
+        """Where this secondary artifact goes; None if the project has none of that name."""
+        if identifier in self.secondary_artifacts:
+            return self.secondary_artifacts[identifier]
+        if self.any_secondary is None:
+            return None
+        return replace(self.any_secondary, name=f"{identifier}.zip" if self.any_secondary.zipped else identifier)

@@ -32,9 +32,7 @@ def finish_phase(build: Build, outcome: Outcome, now: datetime, *, on_failure: s
     if phase is Phase.COMPLETED:
         ended = now
         status = Status.SUCCEEDED if status is Status.IN_PROGRESS else status
-    return replace(
-        build, phase=phase, phase_started=now, status=status, history=(*build.history, record), ended=ended
-    )
+    return replace(build, phase=phase, phase_started=now, status=status, history=(*build.history, record), ended=ended)
 
 
 def _next(phase: Phase, status: Status, on_failure: str | None) -> Phase:

@@ -1,4 +1,4 @@
-"""The programs that a build finds at the end of its PATH (reference 1.11): POSIX shell, find, awk and sha256sum only."""
+"""The programs that a build finds at the end of its PATH (reference 1.11): shell, find, awk and sha256sum only."""
 
 from pathlib import Path
 
@@ -20,7 +20,10 @@ matching() {
             }
             return out "$"
         }
-        BEGIN { count = split(ENVIRON["PATTERNS"], globs, "\n"); for (g = 1; g <= count; g++) wanted[g] = expression(globs[g]) }
+        BEGIN {
+            count = split(ENVIRON["PATTERNS"], globs, "\n")
+            for (g = 1; g <= count; g++) wanted[g] = expression(globs[g])
+        }
         { for (g = 1; g <= count; g++) if ($0 ~ wanted[g]) { print; next } }' | LC_ALL=C sort
 }
 lines() { for line in "$@"; do printf '%s\n' "$line"; done; }
@@ -47,14 +50,19 @@ cd "$CODEBUILD_SRC_DIR" || exit 1
 """
     + _MATCHING
     + r"""
-matching "$(lines "$@")" | while IFS= read -r file; do sha256sum -- "$file" || exit 1; done | sha256sum | cut -d ' ' -f 1
+matching "$(lines "$@")" | while IFS= read -r file; do
+    sha256sum -- "$file" || exit 1
+done | sha256sum | cut -d ' ' -f 1
 """
 )
 
 _TESTS_RUN = r"""#!/bin/sh
 # codebuild-tests-run --test-command CMD --files-search CMD [--sharding-strategy equal-distribution|stability]
 # Runs this shard's part of the tests; a build that is no shard runs all of them.
-usage() { echo "usage: codebuild-tests-run --test-command CMD --files-search CMD [--sharding-strategy NAME]" >&2; exit 2; }
+usage() {
+    echo "usage: codebuild-tests-run --test-command CMD --files-search CMD [--sharding-strategy NAME]" >&2
+    exit 2
+}
 strategy=equal-distribution
 while [ $# -gt 0 ]; do
     [ $# -gt 1 ] || usage
@@ -85,7 +93,8 @@ else
         best= winner=0 number=0
         while [ "$number" -lt "$total" ]; do
             score=$(printf '%s/%s' "$number" "$file" | sha256sum | cut -c 1-15)
-            if [ -z "$best" ] || [ "$(printf '%s\n%s\n' "$best" "$score" | LC_ALL=C sort | tail -n 1)" = "$score" ]; then
+            higher=$(printf '%s\n%s\n' "$best" "$score" | LC_ALL=C sort | tail -n 1)
+            if [ "$higher" = "$score" ]; then
                 best=$score winner=$number
             fi
             number=$((number + 1))

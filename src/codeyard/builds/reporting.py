@@ -1,25 +1,29 @@
 """Reports of a build: what its `reports` block names, and what auto-discovery finds (reference 1.7, 7.3, 7.5)."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codeyard.artifacts import Selection
-from codeyard.artifacts.patterns import Found, Pick, Unmatched, select
-from codeyard.artifacts.scan import read_file
+from codeyard.artifacts.patterns import Pick, Unmatched
+from codeyard.artifacts.scan import listing, read_file
 from codeyard.builds.buildspec import ReportSpec
 from codeyard.builds.expansion import expand_selection, expand_text
+from codeyard.builds.gather import Group, gather
 from codeyard.builds.job import Job
 from codeyard.errors import CodeyardError
 from codeyard.reports.coverage import parse_coverage
 from codeyard.reports.formats import parse_tests
 from codeyard.reports.model import (
+    FileCoverage,
     Report,
     ReportFormat,
     ReportGroup,
     ReportType,
+    TestCase,
     discovered_group,
     failures,
     make_report,
@@ -40,47 +44,54 @@ class _Found:
 
     group: ReportGroup
     format: ReportFormat
-    picks: tuple[Pick, ...]
+    files: tuple[tuple[Group, tuple[Pick, ...]], ...] = ()
     problems: tuple[str, ...] = ()
 
 
-def make_reports(job: Job, root: Path, listing: tuple[Found, ...], inside: str, values: Mapping[str, str]) -> list[dict[str, Any]]:
+async def make_reports(job: Job, values: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every report, as the facts of its event. What goes wrong makes a report INCOMPLETE, and never fails a build."""
-    named = [_named(job, spec, listing, inside, values) for spec in job.buildspec.reports[:_GROUPS_AT_MOST]]
-    taken = {pick.path for found in named for pick in found.picks}
-    discovered = _discover(job, root, listing, inside, values, taken)
-    return [_facts(_report(job, root, found)) for found in (*named, *discovered)]
+    source = (await job.place()).source
+    found = [await _named(job, spec, source, values) for spec in job.buildspec.reports[:_GROUPS_AT_MOST]]
+    root = await job.on_host(source)
+    assert root is not None
+    taken = {pick.path for named in found for group, picks in named.files if group.root == root for pick in picks}
+    found += await asyncio.to_thread(_discover, job, root, source, values, taken)
+    return [_facts(await job.within(asyncio.to_thread(_report, job, each))) for each in found]
 
 
-def _named(job: Job, spec: ReportSpec, listing: tuple[Found, ...], inside: str, values: Mapping[str, str]) -> _Found:
+async def _named(job: Job, spec: ReportSpec, source: str, values: Mapping[str, str]) -> _Found:
     project = job.settings.id.project
     key = expand_text(spec.name, values)
     chosen = ReportFormat.parse(spec.file_format)
     try:
         group = report_group(project, key)
     except CodeyardError as error:
-        return _Found(ReportGroup(f"{project}-{key}"[:128]), chosen, (), (str(error),))
+        return _Found(ReportGroup(f"{project}-{key}"[:128]), chosen, problems=(str(error),))
+    files: list[tuple[Group, tuple[Pick, ...]]] = []
+    problems: list[str] = []
     try:
-        selected = select(listing, expand_selection(spec.selection, values, inside), inside)
+        for number, place in enumerate(
+            await gather(job, expand_selection(spec.selection, values, source), f"report-{len(key)}")
+        ):
+            selected = await asyncio.to_thread(place.select)
+            _say_all(job, f"report-{spec.name}-{number}", selected.lines)
+            files.append((place, selected.picks))
     except CodeyardError as error:
-        lines = error.lines if isinstance(error, Unmatched) else ()
-        _say_all(job, f"report-{spec.name}", lines)
-        return _Found(group, chosen, (), (f"{error.what}: {', '.join(spec.selection.files)}",))
-    _say_all(job, f"report-{spec.name}", selected.lines)
-    return _Found(group, chosen, selected.picks)
+        _say_all(job, f"report-{spec.name}", error.lines if isinstance(error, Unmatched) else ())
+        problems.append(f"{error.what}: {', '.join(spec.selection.files)}")
+    return _Found(group, chosen, tuple(files), tuple(problems))
 
 
-def _discover(
-    job: Job, root: Path, listing: tuple[Found, ...], inside: str, values: Mapping[str, str], taken: set[str]
-) -> list[_Found]:
+def _discover(job: Job, root: Path, source: str, values: Mapping[str, str], taken: set[str]) -> list[_Found]:
     """Files that look like reports, by format; for five seconds at the most."""
     if values.get("CODEBUILD_CONFIG_AUTO_DISCOVER", "").lower() == "false":
         return []
     began = time.monotonic()
     job.say("discover", f"Set report auto-discover timeout to {_DISCOVERY_SECONDS} seconds")
     pattern = values.get("CODEBUILD_CONFIG_AUTO_DISCOVER_DIR") or "**/*"
+    place = Group(root, source, expand_selection(Selection((pattern,)), {}, source), listing(root))
     try:
-        selected = select(listing, expand_selection(Selection((pattern,)), {}, inside), inside)
+        selected = place.select()
     except CodeyardError as error:
         _say_all(job, "discover", error.lines if isinstance(error, Unmatched) else ())
         picks: tuple[Pick, ...] = ()
@@ -99,7 +110,10 @@ def _discover(
         job.say("discovered", "No matching auto-discover report paths found")
     job.say("discover-took", f"Report auto-discover file discovery took {time.monotonic() - began:.6f} seconds")
     project = job.settings.id.project
-    return [_Found(discovered_group(project, format), format, tuple(found)) for format, found in by_format.items()]
+    return [
+        _Found(discovered_group(project, format), format, ((place, tuple(found)),))
+        for format, found in by_format.items()
+    ]
 
 
 def _sniffed(root: Path, path: str) -> ReportFormat | None:
@@ -109,13 +123,13 @@ def _sniffed(root: Path, path: str) -> ReportFormat | None:
         return None
 
 
-def _report(job: Job, root: Path, found: _Found) -> Report:
-    cases: list[Any] = []
-    coverage: list[Any] = []
+def _report(job: Job, found: _Found) -> Report:
+    cases: list[TestCase] = []
+    coverage: list[FileCoverage] = []
     problems = list(found.problems)
-    for pick in found.picks:
+    for place, pick in ((place, pick) for place, picks in found.files for pick in picks):
         try:
-            data = read_file(root, pick.path, _REPORT_AT_MOST)
+            data = read_file(place.root, pick.path, _REPORT_AT_MOST)
             if found.format.type is ReportType.TEST:
                 cases += parse_tests(found.format, data, pick.path)
             else:

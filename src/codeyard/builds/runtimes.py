@@ -1,4 +1,4 @@
-"""`runtime-versions`: which of an image's runtimes are meant, and the commands that select them (reference 1.6). Pure."""
+"""`runtime-versions`: which of an image's runtimes are meant, and what selects them (reference 1.6). Pure."""
 
 import re
 from collections.abc import Mapping

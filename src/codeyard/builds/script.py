@@ -45,7 +45,7 @@ def given_variables(variables: dict[str, str], place: Place) -> str:
 
 
 def initial_state(variables: dict[str, str], place: Place) -> str:
-    """What stands for the state file before the first command. OLDPWD is what AWS's builds start with (reference 1.3)."""
+    """What stands for the state file before the first command. OLDPWD is as in AWS's builds (reference 1.3)."""
     return given_variables({**variables, "PWD": place.source, "OLDPWD": f"{place.root}/readonly"}, place)
 
 
@@ -60,12 +60,13 @@ def command(text: str, place: Place, *, succeeding: bool, last_exit: int) -> str
     save = f"(umask 0; export PWD OLDPWD; export -p >|{quote(place.state)})"
     return (
         f"{_restore(place)}; codebuild_was=$OLDPWD; "
-        f'cd "$PWD" 2>/dev/null || cd {quote(place.source)}; OLDPWD=$codebuild_was; unset codebuild_was codebuild_exit\n'
+        f'cd "$PWD" 2>/dev/null || cd {quote(place.source)}; '
+        "OLDPWD=$codebuild_was; unset codebuild_was codebuild_exit\n"
         f"export CODEBUILD_BUILD_SUCCEEDING={int(succeeding)} CODEBUILD_LAST_EXIT={last_exit}\n"
         f"set -a; trap {quote(save)} EXIT\n"
         f"{text}\n"
         "\n"
-        f"codebuild_exit=$?; {save}; exit $codebuild_exit\n"
+        f"codebuild_exit=$?; trap - EXIT; {save}; exit $codebuild_exit\n"
     )
 
 
@@ -88,7 +89,7 @@ def evaluation(expressions: tuple[str, ...], place: Place, into: str, *, shared:
         begin = f'{_restore(place)}; cd "$PWD" 2>/dev/null || cd {quote(place.source)}'
     else:
         begin = f". {quote(place.given)}; cd {quote(place.source)}"
-    values = "".join(f'printf \'%s\\0\' "{_inner(text)}"\n' for text in expressions)
+    values = "".join(f"printf '%s\\0' \"{_inner(text)}\"\n" for text in expressions)
     return f"{begin}\n{{\n{values}}} >|{quote(into)}\n"
 
 

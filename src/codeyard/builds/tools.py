@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from codeyard.artifacts import BlobStore
-from codeyard.artifacts.cache import Cache
+from codeyard.artifacts.cache import CacheStore
 from codeyard.events import Event
 from codeyard.executors import Executor, SandboxSpec
 from codeyard.logs import LogWriter
@@ -35,7 +35,7 @@ class Tools:
     object_text: Callable[[str], Awaitable[str]]  # of an S3 ARN: for a buildspec that lies in a bucket
     secrets: SecretProvider
     blobs: BlobStore
-    cache: Cache | None
+    cache: CacheStore | None
     log: LogWriter
     emit: Callable[[Event], None]
     now: Callable[[], datetime]

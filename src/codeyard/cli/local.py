@@ -1,11 +1,11 @@
 """A build with no server: its request in a file, its parts wired by hand, its state in a directory of its own.
 
-    <state>/runs/<uuid>/request.json   what was asked for, so that another process can go on (0600)
-                        journal        the steps that finished
-                        spool          what the sandbox printed, raw (0600, removed at the end)
-                        log            the whole log, masked
-                        events.jsonl   what happened
-                        codebuild/     what the sandbox sees (removed at the end)
+<state>/runs/<uuid>/request.json   what was asked for, so that another process can go on (0600)
+                    journal        the steps that finished
+                    spool          what the sandbox printed, raw (0600, removed at the end)
+                    log            the whole log, masked
+                    events.jsonl   what happened
+                    codebuild/     what the sandbox sees (removed at the end)
 """
 
 import asyncio
@@ -20,12 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from codeyard.artifacts.cache import Cache
+from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
 from codeyard.builds.model import (
     COMPUTE_TYPES,
     ArtifactTarget,
-    Packaging,
     Settings,
     Variable,
     VariableType,
@@ -41,8 +40,9 @@ from codeyard.ident import BuildId, Owner
 from codeyard.logs import LogPiece
 from codeyard.logs.archive import ArchivedLog
 from codeyard.secrets import SecretProvider
-from codeyard.sources import Fetched, SourceKind, SourceSpec, parse_location
+from codeyard.sources import Fetched, Source, SourceKind, SourceSpec, parse_location, split_credential
 
+_BUILDSPEC_AT_MOST = 1 << 20
 MACHINE_IMAGE = "codeyard/machine"  # what CODEBUILD_BUILD_IMAGE says where no image is used
 
 
@@ -66,7 +66,7 @@ class Request:
     network: str = "default"
     variables: dict[str, str] = field(default_factory=dict)
     artifacts: str | None = None
-    packaging: str = "NONE"
+    zipped: bool = False
     cache: str | None = None  # a directory; None: off
     timeout_minutes: float = 60
     secrets: str = "vault"
@@ -185,7 +185,7 @@ def _tools(
     stop: asyncio.Event,
 ) -> Tools:
     compute = COMPUTE_TYPES[request.compute_type]
-    blobs = DiskStore(state / "blobs")
+    blobs = DiskStore(state / "artifacts")
 
     def progress(text: str) -> None:
         emit(Progressed(at=now(), what=text))
@@ -207,7 +207,7 @@ def _tools(
         object_text=_object_text,
         secrets=_secrets(state, request.secrets, request.region),
         blobs=blobs,
-        cache=None if request.cache is None else Cache(Path(request.cache), blobs),
+        cache=None if request.cache is None else _cache(Path(request.cache)),
         log=ArchivedLog(spec.spool, home / "log", now, watcher.log),
         emit=emit,
         now=now,
@@ -225,36 +225,51 @@ def _secrets(state: Path, kind: str, region: str) -> SecretProvider:
     return Vault(state / "vault")
 
 
+def _cache(root: Path) -> CacheStore:
+    """Caches have blobs of their own: what no cache names is removed there."""
+    return CacheStore(root, DiskStore(root / "blobs"))
+
+
 def _fetcher(state: Path) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
     async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
-        if spec.kind is SourceKind.GIT:
-            from codeyard.sources.git import GitSource
-
-            return await GitSource(state / "mirrors").fetch(spec, destination, progress)
-        if spec.kind is SourceKind.DIRECTORY:
-            from codeyard.sources.directory import DirectorySource
-
-            return await DirectorySource().fetch(spec, destination, progress)
-        if spec.kind is SourceKind.NONE:
-            return Fetched(None, "", "", "", "no source", 0, 0)
-        from codeyard.sources.archive import ArchiveSource
-
-        return await ArchiveSource().fetch(spec, destination, progress)
+        return await _source(spec.kind, state).fetch(spec, destination, progress)
 
     return fetch
 
 
-async def _object_text(arn: str) -> str:
-    from codeyard.sources.archive import object_text
+def _source(kind: SourceKind, state: Path) -> Source:
+    """Only the one that is used is imported."""
+    if kind is SourceKind.GIT:
+        from codeyard.sources.git import GitSource
 
-    return await object_text(arn)
+        return GitSource(state / "mirrors", os.environ)
+    if kind is SourceKind.DIRECTORY:
+        from codeyard.sources.directory import DirectorySource
+
+        return DirectorySource(os.environ)
+    from codeyard.sources.archive import NoSource, S3FolderSource, S3ZipSource, ZipSource
+
+    if kind is SourceKind.NONE:
+        return NoSource()
+    if kind is SourceKind.ZIP:
+        return ZipSource()
+    from codeyard.artifacts.object_store import open_bucket
+
+    return S3ZipSource(open_bucket) if kind is SourceKind.S3_ZIP else S3FolderSource(open_bucket)
+
+
+async def _object_text(arn: str) -> str:
+    from codeyard.artifacts.object_store import read_object
+
+    return (await asyncio.to_thread(read_object, f"s3://{arn.rpartition(':')[2]}", _BUILDSPEC_AT_MOST)).decode()
 
 
 def _settings(request: Request) -> Settings:
     id = BuildId.parse(request.id)
     target = None
     if request.artifacts is not None:
-        target = ArtifactTarget(request.artifacts, id.project, Packaging(request.packaging))
+        name = f"{id.project}.zip" if request.zipped else id.project
+        target = ArtifactTarget(request.artifacts, name, zipped=request.zipped)
     return Settings(
         id=id,
         owner=Owner(region=request.region),
@@ -296,6 +311,8 @@ def _clear(home: Path) -> None:
         (home / name).unlink(missing_ok=True)
     request = json.loads((home / "request.json").read_text())
     request["variables"] = dict.fromkeys(request["variables"], "***")
+    request["source"] = split_credential(request["source"])[0]
+    request["secondary"] = {name: split_credential(text)[0] for name, text in request["secondary"].items()}
     (home / "request.json").write_text(json.dumps(request, indent=1))
 
 

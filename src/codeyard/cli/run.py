@@ -23,7 +23,7 @@ _ASKED_WRONG = (Phase.PROVISIONING, Phase.DOWNLOAD_SOURCE)
 
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("source", metavar="[DIR]", default=".")
-@click.option("--buildspec", metavar="FILE|-", help="The buildspec, if it is not buildspec.yml in DIR; - reads it here.")
+@click.option("--buildspec", metavar="FILE|-", help="The buildspec, if not buildspec.yml in DIR; - reads it here.")
 @click.option("--project", metavar="NAME", help="The project's name; else that of the directory.")
 @click.option("--image", metavar="IMAGE", envvar="CODEYARD_IMAGE", help="A container image to build in (docker).")
 @click.option(
@@ -51,7 +51,7 @@ _ASKED_WRONG = (Phase.PROVISIONING, Phase.DOWNLOAD_SOURCE)
 )
 @click.option("--source-version", metavar="VERSION", help="Branch, tag, commit or ref of a git source.")
 @click.option("--artifacts", metavar="DIR|s3://…", help="Where artifacts go; else beside the build's log.")
-@click.option("--packaging", type=click.Choice(["NONE", "ZIP"], case_sensitive=False), default="NONE", show_default=True)
+@click.option("--zip", "zipped", is_flag=True, help="Make one zip of each artifact, instead of a folder.")
 @click.option("--cache", metavar="DIR|off", help="Where caches are kept between builds.")
 @click.option("--secrets", type=click.Choice(["vault", "aws"]), default="vault", show_default=True)
 @click.option("--timeout", metavar="MINUTES", type=click.FloatRange(0, min_open=True, max=2160), default=60.0)
@@ -73,10 +73,10 @@ def run(
     secondary: tuple[str, ...],
     source_version: str | None,
     artifacts: str | None,
-    packaging: str,
+    zipped: bool,
     cache: str | None,
     secrets: str,
-    timeout: float,  # noqa: ASYNC109
+    timeout: float,
     as_json: bool,
     no_color: bool,
     resume: str | None,
@@ -120,7 +120,7 @@ def run(
         network=network,
         variables=_variables(variables, env_file),
         artifacts=_target(artifacts, cwd) or str(local.run_directory(state, id.run) / "artifacts"),
-        packaging=packaging.upper(),
+        zipped=zipped,
         cache=None if cache == "off" else str(cwd / cache if cache else state / "cache"),
         timeout_minutes=timeout,
         secrets=secrets,
@@ -195,7 +195,7 @@ def _buildspec(option: str | None, directory: Path | None) -> str | None:
         return option
     path = Path(option)
     if not path.is_file():
-        raise NotFound(f"buildspec {option}", "there is no such file, neither here nor in the source.", "Check the path.")
+        raise NotFound(f"buildspec {option}", "it is neither here nor in the source.", "Check the path.")
     if directory is not None and path.resolve().is_relative_to(directory.resolve()):
         return str(path.resolve().relative_to(directory.resolve()))
     return _text(path.read_text(), option)

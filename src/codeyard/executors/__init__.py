@@ -82,6 +82,10 @@ class SandboxSpec:
         """Make the directories and the empty spool; those that are there stay as they are."""
         for directory in (self.output, self.readonly, self.bin, self.home / "sandbox"):
             directory.mkdir(parents=True, exist_ok=True)
+        scratch = self.output / "tmp"
+        if not scratch.exists():
+            scratch.mkdir()
+            scratch.chmod(0o777)  # commands may run as several users
         self.spool.touch(mode=0o600)
 
 

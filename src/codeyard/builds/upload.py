@@ -1,0 +1,140 @@
+"""UPLOAD_ARTIFACTS: reports, artifacts, cache (reference 2.2, 5.5)."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from codeyard.artifacts import Tree
+from codeyard.artifacts import tree as trees
+from codeyard.artifacts.patterns import Unmatched
+from codeyard.artifacts.publish import (
+    NamespaceType,
+    Packaging,
+    Published,
+    layout,
+    publish_to_bucket,
+    publish_to_directory,
+)
+from codeyard.artifacts.transfer import save_manifest, store_tree
+from codeyard.builds.buildspec import ArtifactsSpec
+from codeyard.builds.caching import save_cache
+from codeyard.builds.expansion import expand_selection, expand_text, names_in, texts_of
+from codeyard.builds.gather import Group, gather
+from codeyard.builds.job import Job
+from codeyard.builds.model import SUCCEEDED, ArtifactTarget, Context, Outcome, Status
+from codeyard.builds.reporting import make_reports
+from codeyard.errors import CodeyardError
+
+_DISCOVERY = ("CODEBUILD_CONFIG_AUTO_DISCOVER", "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR")
+
+
+async def upload(job: Job, facts: dict[str, Any]) -> Outcome:
+    """Do all of it; an artifact that cannot be made fails the phase, a report or a cache never does."""
+    values = await _values(job)
+    outcome = await _artifacts(job, facts, values)
+    facts["reports"] = await make_reports(job, values)
+    facts["cache"] = await save_cache(job, values)
+    return outcome
+
+
+async def _values(job: Job) -> dict[str, str]:
+    """The variables, as they are now, that the paths and names of the buildspec mention."""
+    spec = job.buildspec
+    texts: list[str] = [text for report in spec.reports for text in (report.name, *texts_of(report.selection))]
+    if spec.artifacts is not None:
+        for artifact in (spec.artifacts, *spec.artifacts.secondary.values()):
+            texts += [*texts_of(artifact.selection), artifact.s3_prefix or ""]
+    if spec.cache is not None:
+        texts += spec.cache.paths
+    names = tuple(dict.fromkeys((*names_in(texts), *_DISCOVERY)))
+    return dict(zip(names, await job.evaluate("names", tuple(f"${{{name}-}}" for name in names)), strict=True))
+
+
+async def _artifacts(job: Job, facts: dict[str, Any], values: dict[str, str]) -> Outcome:
+    made: list[dict[str, Any]] = []
+    facts["artifacts"] = made
+    spec, settings = job.buildspec.artifacts, job.settings
+    if spec is None or settings.artifacts is None:
+        return SUCCEEDED
+    wanted = [("", spec, settings.artifacts)] if spec.selection.files else []
+    if spec.secondary:
+        job.say("secondary", "Preparing to copy secondary artifacts")
+    for identifier, secondary in spec.secondary.items():
+        target = settings.secondary_target(identifier)
+        if target is None:
+            return _failed(f"secondary artifact {identifier} is not one of the project's")
+        wanted.append((identifier, secondary, target))
+    for identifier, artifact, target in wanted:
+        try:
+            made.append(await _make(job, identifier, artifact, target, values))
+        except Unmatched as error:
+            _say_all(job, f"artifact-{identifier}", error.lines)
+            return _failed(error.what)
+        except CodeyardError as error:
+            return _failed(f"Failed to upload artifacts: {error}")
+    return SUCCEEDED
+
+
+async def _make(
+    job: Job, identifier: str, spec: ArtifactsSpec, target: ArtifactTarget, values: dict[str, str]
+) -> dict[str, Any]:
+    """Store the tree, then publish it; gives the facts of its event."""
+    source = (await job.place()).source
+    groups = await gather(job, expand_selection(spec.selection, values, source), f"artifact-{identifier}")
+    tree = await job.within(asyncio.to_thread(_store, job, identifier, groups))
+    name = target.name
+    if spec.name is not None and target.override_name:
+        (name,) = await job.evaluate(f"name-{identifier}", (spec.name,))
+    prefix = expand_text(spec.s3_prefix, values) if spec.s3_prefix else None
+    published = await job.within(asyncio.to_thread(_publish, job, tree, target, name, prefix))
+    return {
+        "identifier": identifier,
+        "location": published.location,
+        "digest": f"sha256:{tree.digest}",
+        "files": tree.files,
+        "bytes": tree.size,
+    }
+
+
+def _store(job: Job, identifier: str, groups: list[Group]) -> Tree:
+    """One tree of all groups, of the same path the last. Unmatched if none of them has a file."""
+    entries = {}
+    lines: list[str] = []
+    unmatched: Unmatched | None = None
+    for group in groups:
+        try:
+            selected = group.select()
+        except Unmatched as error:
+            unmatched = error
+            lines += error.lines
+            continue
+        lines += selected.lines
+        entries.update({entry.path: entry for entry in store_tree(group.root, selected.picks, job.tools.blobs).entries})
+    if not entries:
+        assert unmatched is not None
+        raise Unmatched(unmatched.what, tuple(lines))
+    _say_all(job, f"artifact-{identifier}", lines)
+    tree = trees.make(entries.values())
+    save_manifest(tree, job.tools.blobs)
+    return tree
+
+
+def _publish(job: Job, tree: Tree, target: ArtifactTarget, name: str, prefix: str | None) -> Published:
+    id, blobs = job.settings.id, job.tools.blobs
+    packaging = Packaging.ZIP if target.zipped else Packaging.NONE
+    namespace = NamespaceType.BUILD_ID if target.namespaced else NamespaceType.NONE
+    key = layout(None, namespace, name, id.run, packaging, s3_prefix=prefix)
+    if target.location.startswith("s3://"):
+        arn = job.settings.owner.arn(f"build/{id}")
+        return publish_to_bucket(tree, blobs, target.location, key, packaging, build_arn=arn)
+    return publish_to_directory(tree, blobs, Path(target.location), key, packaging)
+
+
+def _failed(message: str) -> Outcome:
+    return Outcome(Status.FAILED, Context("CLIENT_ERROR", message))
+
+
+def _say_all(job: Job, key: str, lines: Iterable[str]) -> None:
+    for number, line in enumerate(lines):
+        job.say(f"{key}-line-{number}", line)

@@ -1,0 +1,201 @@
+"""What `codeyard run` shows: plain lines in a pipe, events for machines, phases and a summary on a terminal."""
+
+import codecs
+import json
+import shutil
+import sys
+from typing import Protocol, TextIO
+
+import click
+
+from codeyard.cli.summary import Summary, seconds
+from codeyard.events import (
+    BuildEnded,
+    BuildStarted,
+    CommandStarted,
+    Event,
+    LogWritten,
+    PhaseEnded,
+    PhaseStarted,
+    Progressed,
+)
+from codeyard.logs import LogPiece
+
+_TEXT_AT_MOST = 64 * 1024
+# Phases that a person waits for; the others are shown when they take long or go wrong.
+_SHOWN = {"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS"}
+_LONG = 0.5
+
+
+class Screen(Protocol):
+    """Somewhere to show a build."""
+
+    def event(self, event: Event) -> None: ...
+
+    def log(self, piece: LogPiece) -> None: ...
+
+    def stopping(self) -> None:
+        """Ctrl-C was pressed: the build is being stopped."""
+
+    def killed(self) -> None:
+        """Ctrl-C was pressed again: it was killed."""
+
+    def close(self) -> None: ...
+
+
+class PlainLog:
+    """The log, byte for byte as it is kept, and nothing else; one line on the standard error says how it ended."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out.buffer
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, BuildStarted):
+            verb = "goes on" if event.resumed else "runs"
+            _err(f"codeyard: {event.build} {verb} with {event.executor}: {event.reason}")
+        elif isinstance(event, Progressed):
+            _err(f"codeyard: {event.what}")
+        elif isinstance(event, BuildEnded):
+            _err(f"codeyard: {event.status} in {seconds(event.seconds)}; the log is {event.log}")
+
+    def log(self, piece: LogPiece) -> None:
+        self._out.write(piece.content)
+        self._out.flush()
+
+    def stopping(self) -> None:
+        _err("codeyard: stopping the build; once more kills it")
+
+    def killed(self) -> None:
+        _err("codeyard: killed")
+
+    def close(self) -> None:
+        self._out.flush()
+
+
+class JsonLines:
+    """One event per line (docs/events.md). What the build prints comes as text, undecodable bytes replaced."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._last: Event | None = None
+
+    def event(self, event: Event) -> None:
+        self._last = event
+        self._write(event)
+
+    def log(self, piece: LogPiece) -> None:
+        text = self._decoder.decode(piece.content, final=piece.agent)
+        for start in range(0, len(text), _TEXT_AT_MOST):
+            assert self._last is not None, "a build starts before its log"
+            self._write(LogWritten(at=self._last.at, agent=piece.agent, text=text[start : start + _TEXT_AT_MOST]))
+
+    def stopping(self) -> None:
+        _err("codeyard: stopping the build; once more kills it")
+
+    def killed(self) -> None:
+        _err("codeyard: killed")
+
+    def close(self) -> None:
+        self._out.flush()
+
+    def _write(self, event: Event) -> None:
+        self._out.write(json.dumps(event.fields(), separators=(",", ":"), ensure_ascii=False) + "\n")
+        self._out.flush()
+
+
+class Terminal:
+    """Phases as they go, the running command, its output untouched, and a summary."""
+
+    def __init__(self, out: TextIO, *, color: bool) -> None:
+        self._out, self._raw, self._color = out, out.buffer, color
+        self._fresh = True  # the cursor is at the start of a line
+        self._transient = False  # a progress line is shown, to be written over
+        self._summary = Summary(out, color=color)
+
+    def event(self, event: Event) -> None:
+        self._summary.learn(event)
+        if isinstance(event, BuildStarted):
+            verb = "Going on with" if event.resumed else "Building"
+            self._line(f"{self._style(verb, bold=True)} {event.build}")
+            self._line(self._style(f"{event.executor}: {event.reason}", **_of_reason(event.reason)))
+        elif isinstance(event, PhaseStarted) and event.phase in _SHOWN:
+            self._line("")
+            self._line(self._style(f"▸ {event.phase}", fg="cyan", bold=True))
+        elif isinstance(event, CommandStarted):
+            self._line(self._style("$ ", fg="cyan") + self._style(event.command.rstrip("\n"), bold=True))
+        elif isinstance(event, PhaseEnded):
+            self._phase_ended(event)
+        elif isinstance(event, Progressed):
+            self._progress(event.what)
+        elif isinstance(event, BuildEnded):
+            self._line("")
+            self._summary.show()
+
+    def log(self, piece: LogPiece) -> None:
+        self._summary.hear(piece)
+        if piece.agent:
+            return
+        content = piece.content.lstrip(b"\n") if self._fresh else piece.content
+        if content:
+            self._clear()
+            self._raw.write(content)
+            self._raw.flush()
+            self._fresh = content.endswith(b"\n")
+
+    def stopping(self) -> None:
+        self._line(self._style("Stopping the build; press Ctrl-C once more to kill it.", fg="yellow"))
+
+    def killed(self) -> None:
+        self._line(self._style("Killed.", fg="red"))
+
+    def close(self) -> None:
+        self._clear()
+        self._out.flush()
+
+    def _phase_ended(self, event: PhaseEnded) -> None:
+        if event.phase in _SHOWN or event.seconds > _LONG or event.status != "SUCCEEDED":
+            good = event.status == "SUCCEEDED"
+            mark = self._style("✔" if good else "✘", fg="green" if good else "red", bold=True)
+            state = "" if good else f" {event.status}"
+            self._line(f"{mark} {event.phase}{state} {self._style(seconds(event.seconds), dim=True)}")
+        if event.message and event.status != "SUCCEEDED":
+            self._line(self._style(f"  {event.code}: {event.message}", fg="red"))
+
+    def _progress(self, text: str) -> None:
+        if not self._fresh:
+            return
+        self._out.write(f"\r\x1b[K{self._style('  ' + text[: _columns() - 4], dim=True)}")
+        self._out.flush()
+        self._transient = True
+
+    def _clear(self) -> None:
+        if self._transient:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+            self._transient = False
+
+    def _line(self, text: str) -> None:
+        self._clear()
+        if not self._fresh:
+            # Whatever colours the build left on would run into our line.
+            self._out.write("\x1b[0m\n")
+        self._out.write(f"{text}\n")
+        self._out.flush()
+        self._fresh = True
+
+    def _style(self, text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None) -> str:
+        return click.style(text, fg=fg, bold=bold, dim=dim) if self._color else text
+
+
+def _of_reason(reason: str) -> dict[str, str | bool]:
+    """No isolation is said loudly."""
+    return {"fg": "yellow", "bold": True} if reason.startswith("NO ISOLATION") else {"dim": True}
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _err(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
