@@ -246,6 +246,8 @@ def _forbidden(text: str, index: int, lines: tuple[str, ...]) -> Mistake:
 def _syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Mistake:
     """In the words of libyaml, which are the words of the service's log too."""
     line, column = _place(error.problem_mark or error.context_mark)
+    if line > len(lines):  # the end of the text counts as one more line there
+        line, column = len(lines), len(lines[-1]) + 1
     problem = (error.problem or error.context or "not YAML").replace("not allowed here", "not allowed in this context")
     fix = "Correct the YAML here or just above it."
     if "mapping values" in problem:
