@@ -79,7 +79,7 @@ async def _wanted(job: Job, moment: str) -> Wanted:
     spec = job.buildspec.cache
     assert spec is not None
     keys = (spec.key, *spec.fallback_keys) if spec.key is not None else ()
-    evaluated = await job.evaluate(f"cache-{moment}", tuple(key for key in keys if key is not None))
+    evaluated = await job.evaluate(f"cache-{moment}", keys)
     if moment == "save" and job.facts.get("cache_key"):
         evaluated = (job.facts["cache_key"], *evaluated[1:])  # the one that was looked for (reference 6.2)
     elif evaluated:

@@ -259,9 +259,26 @@ def _source(kind: SourceKind, state: Path) -> Source:
 
 
 async def _object_text(arn: str) -> str:
-    from codeyard.artifacts.object_store import read_object
+    """The text of the S3 object that `arn:aws:s3:::bucket/key` names. NotFound, Invalid."""
+    return await asyncio.to_thread(_read_object, arn)
 
-    return (await asyncio.to_thread(read_object, f"s3://{arn.rpartition(':')[2]}", _BUILDSPEC_AT_MOST)).decode()
+
+def _read_object(arn: str) -> str:
+    import obstore
+
+    from codeyard.artifacts.object_store import open_bucket
+
+    bucket, _, key = arn.rpartition(":")[2].partition("/")
+    try:
+        found = obstore.get(open_bucket(f"s3://{bucket}"), key)
+        if found.meta["size"] > _BUILDSPEC_AT_MOST:
+            raise Invalid(f"buildspec {arn}", f"it has more than {_BUILDSPEC_AT_MOST} bytes.", "Write a shorter one.")
+        return bytes(found.bytes()).decode()
+    except (OSError, obstore.exceptions.BaseError, UnicodeDecodeError) as error:
+        why = str(error).splitlines()[0]
+        raise NotFound(
+            f"buildspec {arn}: {why}", "it cannot be read.", "Check the bucket, the key and who may."
+        ) from error
 
 
 def _settings(request: Request) -> Settings:
@@ -299,7 +316,9 @@ def _sources(request: Request) -> Sources:
 def _conclude(home: Path, finished: Finished) -> None:
     """Write down how it ended, and leave nothing of the workspace, and no value of a variable."""
     staged = home / ".result.json"
-    staged.write_text(json.dumps({"status": finished.build.status, "facts": dict(finished.facts)}))
+    # Without the buildspec's text: what is masked in the log may stand in it.
+    facts = {name: value for name, value in finished.facts.items() if name != "buildspec"}
+    staged.write_text(json.dumps({"status": finished.build.status, "facts": facts}))
     staged.rename(home / "result.json")
     _clear(home)
 

@@ -118,7 +118,9 @@ class Terminal:
         if isinstance(event, BuildStarted):
             verb = "Going on with" if event.resumed else "Building"
             self._line(f"{self._style(verb, bold=True)} {event.build}")
-            self._line(self._style(f"{event.executor}: {event.reason}", **_of_reason(event.reason)))
+            loud = event.reason.startswith("NO ISOLATION")
+            how = f"{event.executor}: {event.reason}"
+            self._line(self._style(how, fg="yellow", bold=True) if loud else self._style(how, dim=True))
         elif isinstance(event, PhaseStarted) and event.phase in _SHOWN:
             self._line("")
             self._line(self._style(f"▸ {event.phase}", fg="cyan", bold=True))
@@ -186,11 +188,6 @@ class Terminal:
 
     def _style(self, text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None) -> str:
         return click.style(text, fg=fg, bold=bold, dim=dim) if self._color else text
-
-
-def _of_reason(reason: str) -> dict[str, str | bool]:
-    """No isolation is said loudly."""
-    return {"fg": "yellow", "bold": True} if reason.startswith("NO ISOLATION") else {"dim": True}
 
 
 def _columns() -> int:

@@ -40,6 +40,10 @@ class LogWriter(Protocol):
         """From now on, hide these wherever they appear."""
         ...
 
+    def close(self) -> None:
+        """Write what is left; nothing more will be said."""
+        ...
+
     def masked(self, text: str) -> str:
         """`text` as the log would show it."""
         ...
