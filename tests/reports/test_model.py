@@ -84,9 +84,10 @@ def test_a_group_that_was_discovered_is_named_after_the_format() -> None:
 
 
 def test_a_case_is_cut_to_what_may_be_stored() -> None:
-    case = TestCase("n" * 1001, FAILED, "m" * 5001, suite="s" * 2000, prefix="\ud800")
+    case = TestCase("n" * 1001, FAILED, "m" * 5001, suite="s" * 2000, prefix="\ud800", raw_path="r\udcff.xml")
 
-    assert (len(case.name), len(case.message), len(case.suite), case.prefix) == (1000, 5000, 1000, "?")
+    assert (len(case.name), len(case.message), len(case.suite)) == (1000, 5000, 1000)
+    assert (case.prefix, case.raw_path) == ("?", "r?.xml")
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from typing import Any
 
 from codeyard.errors import Invalid
 from codeyard.reports.document import MAX_ELEMENTS, Node, decode, read_json, read_xml, refused
-from codeyard.reports.model import MAX_FILE_BYTES, FileCoverage, ReportFormat, ReportType, storable
+from codeyard.reports.model import MAX_FILE_BYTES, MAX_PATH, FileCoverage, ReportFormat, ReportType, storable
 from codeyard.reports.sniff import misfit
 
-_MAX_PATH = 4096
 _COUNT = re.compile(r"\d{1,18}")
 _CONDITIONS = re.compile(r"\((\d{1,9})/(\d{1,9})\)")
 
@@ -41,7 +40,7 @@ class _Lines:
         paths = sum(every for _, every in self._branches.values())
         lines = (self._totals[0] + covered, self._totals[1] + every - covered)
         branches = (self._totals[2] + taken, self._totals[3] + paths - taken)
-        return FileCoverage(storable(path, _MAX_PATH), *lines, *branches)
+        return FileCoverage(storable(path, MAX_PATH), *lines, *branches)
 
 
 class _Files(dict[str, _Lines]):

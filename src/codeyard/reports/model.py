@@ -11,6 +11,7 @@ from codeyard.errors import Invalid
 
 MAX_NAME = 1000
 MAX_MESSAGE = 5000
+MAX_PATH = 4096
 MAX_CASES = 500  # kept of one report; the totals count all
 MAX_FILE_BYTES = 64 * 1024 * 1024  # of one report file; AWS states no limit
 RETENTION = timedelta(days=30)
@@ -103,7 +104,8 @@ class TestCase:
 
     def __post_init__(self) -> None:
         """Cut to AWS's limits, so that whoever holds one can store and send it."""
-        limits = {"name": MAX_NAME, "message": MAX_MESSAGE, "suite": MAX_NAME, "prefix": MAX_NAME}
+        names = dict.fromkeys(("name", "suite", "prefix"), MAX_NAME)
+        limits = names | {"message": MAX_MESSAGE, "raw_path": MAX_PATH}
         for key, limit in limits.items():
             object.__setattr__(self, key, storable(getattr(self, key), limit))
 

@@ -23,7 +23,7 @@ _FEATURE = re.compile(r'\[\s*\{.*"(?:elements|keyword|uri)"\s*:', re.DOTALL)
 _STEP = re.compile(r'"(?:keyword|steps|elements)"\s*:')
 # {"RSpec": {"coverage": {…, and since 0.22 also coverage.json
 _RESULT_SET = re.compile(r'\{\s*(?:"[^"]*"\s*:\s*\{\s*"coverage"\s*:\s*\{|"meta"\s*:\s*\{\s*"simplecov_version")')
-_TRACE = re.compile(r"(?:(?:#.*|TN:.*)?\r?\n)*SF:.+\r?\n(?:[A-Z]+:|end_of_record|VER:)")
+_TRACE = re.compile(r"(?:(?:#.*|TN:.*)?\n)*SF:.+\n(?:[A-Z]+:|end_of_record)")
 
 
 def may_be_report(path: str) -> bool:
@@ -38,7 +38,7 @@ def sniff(data: bytes, path: str) -> ReportFormat | None:
     """
     if not may_be_report(path):
         return None
-    text = decode(data[:SNIFFED_BYTES]).lstrip()
+    text = decode(data[:SNIFFED_BYTES]).replace("\r", "").lstrip()
     if text.startswith("<"):
         return _sniff_xml(text)
     if _FEATURE.match(text) and _STEP.search(text):
