@@ -20,7 +20,7 @@ _COMMANDS = {
     "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),
     "doctor": ("codeyard.cli.doctor", "Say what this machine can do, and how to get what is missing."),
     "secret": ("codeyard.cli.secret", "Keep parameters and secrets for builds in a local vault."),
-    "cache": ("codeyard.cli.cache", "Show and empty what builds keep for the next ones."),
+    "cache": ("codeyard.cli.cache", "Empty what builds keep for the next ones."),
 }
 
 
