@@ -69,7 +69,11 @@ class ObjectBlobStore:
     @contextmanager
     def open(self, digest: Digest) -> Iterator[BinaryIO]:
         with _answered(f"reading blob {digest}"), BufferedReader(Checked(_Stream(self._get(digest)), digest)) as file:
-            yield file
+            try:
+                yield file
+            except Fault:
+                self._set_aside(digest)
+                raise
 
     def place(
         self, digest: Digest, name: str, *, directory: int, kind: Kind = Kind.FILE, holder: Holder = Holder.WRITER
@@ -88,6 +92,7 @@ class ObjectBlobStore:
                         hashed.update(piece)
                         file.write(piece)
                     if hashed.hexdigest() != digest:
+                        self._set_aside(digest)
                         raise damaged(digest)
                     os.fchmod(target, mode)
             except BaseException:
@@ -115,6 +120,11 @@ class ObjectBlobStore:
         except FileNotFoundError:
             return False
         return found["size"] == blob.size and found["last_modified"].timestamp() > time.time() - _DAY
+
+    def _set_aside(self, digest: Digest) -> None:
+        """Move a blob that is not what its name says out of the way, so that it can be put again."""
+        with suppress(FileNotFoundError, exceptions.BaseError):
+            obstore.rename(self._bucket, _key(digest), f"damaged/{digest}")
 
     def _get(self, digest: Digest) -> Iterator[bytes]:
         try:

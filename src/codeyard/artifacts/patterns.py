@@ -197,7 +197,7 @@ class _Space:
         if pattern in ("", "."):
             return [(base, "")]
         if _MAGIC.search(pattern) is None:
-            real = self._resolve(pattern)
+            real = None if pattern.startswith("/") else self._resolve(pattern)
             directory = real is not None and (real == "" or self._is_directory(real))
             return [(base, real)] if real is not None and directory else []
         matches = compile_pattern(pattern)

@@ -106,8 +106,8 @@ def _check(entries: tuple[Entry, ...]) -> None:
         twice = next(a.path for a, b in pairwise(entries) if a.path == b.path)
         raise _odd(twice, "it occurs twice.")
     for path, kind, size, digest, target in entries:
-        if path.rpartition("/")[2] in _HOLLOW:
-            raise _odd(path, "its last part is no name.")
+        if path.startswith("/") or path.rpartition("/")[2] in _HOLLOW:
+            raise _odd(path, "its first or last part is no name.")
         if (digest is None) is (kind is Kind.FILE or kind is Kind.EXECUTABLE) or (digest is None and size):
             raise _odd(path, "its kind, size and digest do not agree.")
         if bool(target) is not (kind is Kind.LINK) or size < 0:

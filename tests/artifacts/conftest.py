@@ -1,0 +1,29 @@
+"""What the tests of artifacts share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codeyard.artifacts.disk import DiskStore
+from tests.artifacts.servers import KEYS, client, s3_server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    with s3_server() as address:
+        client(address).create_bucket(Bucket="artifacts")
+        yield address
+
+
+@pytest.fixture
+def s3_keys(monkeypatch: pytest.MonkeyPatch, s3: str) -> str:
+    """The server's address, with its keys in the environment."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return s3
