@@ -76,9 +76,8 @@ def _state() -> list[Finding]:
         free = shutil.disk_usage(state).free
         clones = _clones(state)
     except OSError as error:
-        return [
-            Finding("state", False, f"{state}: {error.strerror}", "Set CODEYARD_HOME to a directory of yours.", True)
-        ]
+        fix = "Set CODEYARD_HOME to a directory of yours."
+        return [Finding("state", False, f"{state}: {error.strerror}", fix, needed=True)]
     enough = free > 2 * 10**9
     return [
         Finding("state", enough, f"{state}: {free / 1e9:.1f} GB free", "" if enough else "Free some room there.", True),

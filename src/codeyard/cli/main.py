@@ -2,12 +2,13 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from codeyard import __version__
-from codeyard.errors import CodeyardError, Denied, Invalid, Misspelt, NotFound
+from codeyard.errors import CodeyardError, Denied, Fault, Invalid, Misspelt, NotFound
 
 # Exit codes, the same for every command; docs/cli.md.
 EXIT_FAILED = 1  # the build FAILED, TIMED_OUT or STOPPED
@@ -61,6 +62,13 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read has left
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        show_error(Fault("the machine", f"{error.strerror or error}: {error.filename or ''}", "See `codeyard doctor`."))
+        sys.exit(EXIT_FAULT)
+    except Exception:  # noqa: BLE001 - the edge: whatever it is, it is our fault and says so
+        traceback.print_exc()
+        click.echo("error: a bug in Codeyard; please report it with the lines above.", err=True)
+        sys.exit(EXIT_FAULT)
     sys.exit(code if isinstance(code, int) else 0)
 
 
