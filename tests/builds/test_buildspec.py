@@ -292,6 +292,7 @@ H = "version: 0.2\nphases: {}\n"
 BAD = [
     ("¶", "The buildspec is empty"),
     ("¶# only a comment", "The buildspec is empty"),
+    ("¶---\n", "The buildspec is empty"),
     ("¶just text", "Cannot unmarshal string to map"),
     ("¶- a\n- b", "Cannot unmarshal list to map"),
     ("¶phases: {}", "version is required"),

@@ -168,7 +168,7 @@ def examine(text: str) -> Reading:
     """Read as much as can be read. Never raises."""
     document = read(text)
     root = Cursor.root(document)
-    if document.root is None:
+    if not root.given:
         if not document.mistakes:
             root.mistake("The buildspec is empty", "Start with `version: 0.2` and `phases:`.")
         return Reading(Buildspec("0.2"), tuple(root.findings.mistakes), {}, document)

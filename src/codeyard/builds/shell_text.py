@@ -16,7 +16,7 @@ _TOKEN = re.compile(
     | (?P<open>\$\(|\()
     | (?P<close>\))
     | (?P<operator>&&|\|\||\|&|;;&?|;&|[;&|\n])
-    | (?P<comment>\#[^\n]*)
+    | (?P<comment>(?<![^\s;&|()])\#[^\n]*)
     | (?P<odd>.)
     """
 )
@@ -60,20 +60,18 @@ class _Splitter:
             token = _TOKEN.match(self._text, position)
             assert token is not None  # `odd` takes any character
             position = token.end()
-            self._take(token.lastgroup or "", token)
+            self._take(token)
             if token["operator"] == "\n" and self._heredocs:
                 position = self._pass_heredocs(position)
             self._line += self._text.count("\n", token.start(), token.end())
         self._end("")
         return tuple(self._found)
 
-    def _take(self, kind: str, token: re.Match[str]) -> None:
+    def _take(self, token: re.Match[str]) -> None:
         text = token[0]
-        if token["comment"] is not None and not self._gap and self._words:
-            self._word(text)  # a # within a word
-        elif token["comment"] is not None:
+        if token["comment"] is not None:
             return
-        elif token["skip"] is not None:
+        if token["skip"] is not None:
             self._gap = True
         elif token["operator"] is not None and not self._substitutions:
             self._end(";" if text == "\n" else text)
