@@ -31,13 +31,13 @@ class Copier:
     """Copies into a place that nobody else writes to. `stopped` is asked before each file.
 
     A file's mode and time of change are kept, its owner is the caller. What is neither file, symlink nor directory is
-    left out.
+    left out; what goes away while it is copied is not there. Both are counted.
     """
 
     def __init__(self, stopped: Callable[[], bool] = lambda: False) -> None:
         self._stopped = stopped
         self._clones = True
-        self.files, self.bytes, self.left_out = 0, 0, 0
+        self.files, self.bytes, self.left_out, self.vanished = 0, 0, 0, 0
 
     def file(self, source: str, target: str) -> bool:
         """Copy one file or symlink; False if there is none, or it is something else. The target must not exist."""
@@ -56,7 +56,8 @@ class Copier:
         except (FileNotFoundError, NotADirectoryError):
             if not Path(target).parent.is_dir():
                 raise
-            return False  # it went away meanwhile
+            self.vanished += 1
+            return False
         except OSError as error:
             raise trouble(source, error) from None
         self.files += 1
@@ -70,6 +71,10 @@ class Copier:
             os.chmod(target, (mode & 0o777) | 0o700)  # noqa: PTH101
         except FileExistsError:
             pass
+        except FileNotFoundError:
+            if not Path(target).parent.is_dir():
+                raise
+            self.vanished += 1
         except OSError as error:
             raise trouble(source, error) from None
 
@@ -79,7 +84,8 @@ class Copier:
         target: str,
         leave_out: Callable[[str, os.DirEntry[str]], bool] = lambda _path, _entry: False,
     ) -> None:
-        """Copy all that lies in the directory `source` into the directory `target`.
+        """Copy all that lies in the directory `source` into the directory `target`, a directory's files before what
+        lies in its directories, these in the order of their names.
 
         `leave_out` is asked of each entry, and of its path relative to `source`.
         """
@@ -87,15 +93,26 @@ class Copier:
         todo = [""]
         while todo:
             below = todo.pop()
-            for entry in _entries(os.path.join(source, below)):  # noqa: PTH118
+            inside: list[str] = []
+            for entry in self._entries_if_there(f"{source}/{below}"):
                 path = below + entry.name
                 if leave_out(path, entry):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     self.directory(entry.path, f"{target}/{path}")
-                    todo.append(path + "/")
+                    inside.append(path + "/")
                 else:
                     self.file(entry.path, f"{target}/{path}")
+            todo += reversed(inside)  # so that they come in order
+
+    def _entries_if_there(self, directory: str) -> list[os.DirEntry[str]]:
+        try:
+            return _entries(directory)
+        except FileNotFoundError:
+            self.vanished += 1
+            return []
+        except OSError as error:
+            raise trouble(directory, error) from None
 
     def _contents(self, source: str, target: str) -> int:
         reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -140,11 +157,8 @@ class Copier:
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise trouble(directory, error) from None
+    with os.scandir(directory) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def trouble(path: str, error: OSError) -> SourceError:
@@ -191,7 +205,12 @@ def _walk(directory: str, leave_out: str = "") -> Iterator[os.DirEntry[str]]:
     """Every entry beneath it, a directory before what it holds. No recursion: a hostile tree may be deep."""
     todo = [directory]
     while todo:
-        for entry in _entries(todo.pop()):
+        here = todo.pop()
+        try:
+            entries = _entries(here)
+        except OSError as error:
+            raise trouble(here, error) from None
+        for entry in entries:
             if entry.name == leave_out:
                 continue
             yield entry

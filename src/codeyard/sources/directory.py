@@ -23,6 +23,7 @@ from codeyard.sources.git_settings import render_settings, settings_for_build
 from codeyard.sources.worktree import GitReader, Repository
 
 NESTED_LEVELS = 10
+_PASSES = 10
 
 # Of a git directory a build gets these. It does not get hooks, reflogs, other work trees, or what is half done.
 _OF_THE_WORK_TREE = ("HEAD", "index", "info/sparse-checkout")
@@ -189,10 +190,27 @@ def _copy_git_directory(repository: Repository, git: Path, copier: Copier) -> No
         _copy_plain(repository.common / name, git / name, copier)
     for name in _TREES:
         if stat.S_ISDIR(_mode(repository.common / name)):
-            copier.tree(str(repository.common / name), str(git / name), leave_out=_is_not_for_builds)
+            _copy_changing(str(repository.common / name), str(git / name), copier)
     if not (git / "HEAD").exists():
         (git / "HEAD").write_text(f"{repository.commit or 'ref: refs/heads/main'}\n")
     (git / "config").write_bytes(render_settings(settings_for_build(repository.settings)))
+
+
+def _copy_changing(source: str, target: str, copier: Copier) -> None:
+    """Copy a tree that git may tidy up meanwhile (it does so by itself, behind a commit). It writes a pack before it
+    removes what it has packed, so once nothing goes away any more, all is there; `pack` comes after the loose objects.
+    """
+
+    def is_left_out(path: str, entry: os.DirEntry[str]) -> bool:
+        there = not entry.is_dir(follow_symlinks=False) and Path(target, path).exists()
+        return there or _is_not_for_builds(path, entry)
+
+    for _ in range(_PASSES):
+        before = copier.vanished
+        copier.tree(source, target, is_left_out)
+        if copier.vanished == before:
+            return
+    raise SourceError(f"Unable to copy {source}", "git is changing it all the time.", "Try again when it is done.")
 
 
 def _copy_plain(source: Path, target: Path, copier: Copier) -> None:

@@ -92,7 +92,8 @@ class GitReader:
     async def is_ignored(self, repository: Repository) -> bool:
         """Whether the directory asked about is one that its repository ignores, and so not part of it."""
         try:
-            await self._git(repository.root, "check-ignore", "--quiet", "--", repository.prefix)
+            # It takes no --literal-pathspecs, but nothing that begins so is one with magic.
+            await self._run(repository.root, "check-ignore", "--quiet", "--", f"./{repository.prefix}")
         except GitFailed as failure:
             if failure.code != 1:
                 raise
@@ -126,7 +127,10 @@ class GitReader:
         return commit.decode("ascii").strip()
 
     async def _git(self, directory: Path, *arguments: str) -> bytes:
-        return await run_git("-C", str(directory), "--literal-pathspecs", *arguments, env=self.env, timeout=TIMEOUT)
+        return await self._run(directory, "--literal-pathspecs", *arguments)
+
+    async def _run(self, directory: Path, *arguments: str) -> bytes:
+        return await run_git("-C", str(directory), *arguments, env=self.env, timeout=TIMEOUT)
 
 
 def _inside(names: list[str]) -> tuple[str, ...]:
