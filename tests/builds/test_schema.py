@@ -1,6 +1,7 @@
 """The schema and the parser agree on what is a buildspec."""
 
 import json
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -117,6 +118,16 @@ def test_the_schema_is_one() -> None:
 def test_every_key_of_the_language_is_described() -> None:
     undescribed = [path for path, shape in _keys(schema(), "") if "description" not in shape]
     assert undescribed == []
+
+
+def test_every_key_of_the_language_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "buildspec.md").read_text()
+    missing = {name for path, _ in _keys(schema(), "") if f"`{(name := path.rpartition('.')[2])}`" not in page}
+    assert missing <= set(HEADINGS)
+    assert all(f"### {name}\n" in page for name in HEADINGS)
+
+
+HEADINGS = ("version", "run-as", "env", "proxy", "phases", "reports", "artifacts", "cache", "batch")
 
 
 def _keys(shape: object, path: str) -> list[tuple[str, dict[str, object]]]:
