@@ -15,7 +15,7 @@ matching() {
                 else if (substr(glob, i, 2) == "**") { out = out ".*"; i += 1 }
                 else if (c == "*") out = out "[^/]*"
                 else if (c == "?") out = out "[^/]"
-                else if (c ~ /[][.+(){}|^$\\]/) out = out "\\" c
+                else if (index("][.+(){}|^$\\", c)) out = out "\\" c
                 else out = out c
             }
             return out "$"
