@@ -209,21 +209,32 @@ def _spaces(spec: SandboxSpec) -> tuple[layer.Workspace, ...]:
 
 
 def _assemble_layered(spec: SandboxSpec, records: Records, users: _Users) -> None:
-    names = skeleton.trees()
-    below = tuple(point for point in sorted(layer.mount_points()) if point.startswith(tuple(f"{n}/" for n in names)))
-    directories = tuple(point for point in below if Path(point).is_dir())
-    trees = []
-    for number, path in enumerate((*names, *directories)):
-        upper, work = (records.directory / kind / str(number) for kind in ("upper", "work"))
-        upper.mkdir(parents=True)
-        work.mkdir(parents=True)
-        os.chown(upper, users.base, users.base)
-        upper.chmod(0o755)
-        skeleton.fill(path, upper, users.base)
-        trees.append(layer.Tree(path, upper, work, optional=path in directories))
-    root = records.directory / "root"
-    skeleton.lay_out(root, names, users.base)
-    layer.assemble(root, tuple(trees), _spaces(spec), users.handle)
+    names, points = skeleton.trees(), layer.mount_points()
+    mounts: dict[str, list[str]] = {}
+    for path in names:
+        mounts.setdefault(layer.mount_of(path, points), []).append(path)
+    for point in sorted(points - mounts.keys()):
+        if point.startswith(tuple(f"{path}/" for path in names)) and Path(point).is_dir():
+            mounts[point] = [point]
+    host = []
+    for number, (mount, paths) in enumerate(mounts.items()):
+        given = layer.GIVEN / str(number)
+        given.mkdir(parents=True)
+        for path in paths:
+            skeleton.cover(path, given / path.removeprefix(mount).strip("/"), users.base)
+        private, optional = _layer(records, str(number), users), mount not in names and paths == [mount]
+        host.append(layer.HostLayer(mount, given, private, tuple(paths), optional))
+    skeleton.lay_out(layer.SKELETON, names, users.base)
+    layer.assemble(_layer(records, "root", users), tuple(host), _spaces(spec), users.handle)
+
+
+def _layer(records: Records, name: str, users: _Users) -> layer.Layer:
+    upper, work = (records.directory / kind / name for kind in ("upper", "work"))
+    upper.mkdir(parents=True)
+    work.mkdir(parents=True)
+    os.chown(upper, users.base, users.base)
+    upper.chmod(0o755)
+    return layer.Layer(upper, work)
 
 
 def _assemble_mapped(spec: SandboxSpec, records: Records, users: _Users) -> None:

@@ -24,7 +24,9 @@ RANGE = 65536  # uids and gids to a sandbox
 # everybody may enter, and in which no workspace lies.
 SCRATCH = Path("/sys")
 ROOT = SCRATCH / "root"
-_HOST, _NOTHING, _SEEN = "host", "nothing", "seen"
+SKELETON = SCRATCH / "skeleton"  # what lies beneath a private root: to be laid out before `assemble`
+GIVEN = SCRATCH / "given"  # and what is to cover the host's
+_HOST, _SEEN, _CHANGED, _NOTHING = "host", "seen", "changed", "nothing"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -57,13 +59,25 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
-    """A directory of the host's own, seen at the same place. `upper` and `work`: where what the build changes goes."""
+class Layer:
+    """Two directories on one disk, for an overlay: `upper` takes what is written, `work` is the kernel's own."""
 
-    path: str
     upper: Path
     work: Path
-    optional: bool = False  # left out, with what it covers in its stead, where it cannot be layered
+
+
+@dataclass(frozen=True, slots=True)
+class HostLayer:
+    """What a build sees and changes below one of the host's mount points.
+
+    `trees`: which directories of it are seen. `given`: a directory that covers what is at the same place in `mount`.
+    """
+
+    mount: str
+    given: Path
+    layer: Layer
+    trees: tuple[str, ...]
+    optional: bool = False  # left out where it cannot be layered
 
 
 def user_namespace(base: int) -> int:
@@ -93,32 +107,26 @@ def private_mounts() -> None:
     _checked(_libc.unshare(_CLONE_NEWNS), "unshare")
     # What is mounted or unmounted elsewhere is followed (a medium can be taken out), but nothing goes the other way.
     _mount(None, b"/", None, _MS_REC | _MS_SLAVE)
-    _mount(b"tmpfs", os.fsencode(SCRATCH), b"tmpfs", _MS_NOSUID | _MS_NODEV, b"mode=0755,size=1m")
+    _mount(b"tmpfs", os.fsencode(SCRATCH), b"tmpfs", _MS_NOSUID | _MS_NODEV, b"mode=0755,size=64m")
     ROOT.mkdir()
 
 
-def assemble(root: Path, trees: tuple[Tree, ...], spaces: tuple[Workspace, ...], users: int) -> None:
-    """At ROOT: `root`, each of `trees` as a private writable layer over the host's, and each of `spaces`.
+def assemble(own: Layer, host: tuple[HostLayer, ...], spaces: tuple[Workspace, ...], users: int) -> None:
+    """At ROOT: SKELETON with `own` to write to, in it the trees of `host` to write to as well, and each of `spaces`.
 
-    `root` and the upper directories belong to the ids of `users` (user_namespace) on the disk; `spaces` belong to the
-    host's ids there, and to the same ones inside. OSError: the kernel or the file system lacks a part.
+    SKELETON, what is given and the upper directories belong to the ids of `users` (user_namespace); `spaces` belong to
+    the host's ids on the disk, and to the same ones inside. OSError: the kernel or the file system lacks a part.
     """
-    _bind(root, ROOT)
-    for name in (_HOST, _SEEN, _NOTHING):
+    for name in (_HOST, _SEEN, _CHANGED, _NOTHING):
         (SCRATCH / name).mkdir()
     # A layer must not contain another, and a read-only overlay wants two: one is on a file system of its own.
     _mount(b"tmpfs", os.fsencode(SCRATCH / _NOTHING), b"tmpfs", _MS_RDONLY, b"size=4k")
-    seen: dict[str, Path] = {}
-    points = mount_points()
-    for tree in trees:
-        mount = _mount_of(tree.path, points)
+    _overlay(ROOT, (SKELETON,), own)
+    for number, one in enumerate(host):
         try:
-            if mount not in seen:
-                seen[mount] = _as_anybody(mount, len(seen), users)
-            below = tree.path.removeprefix(mount).strip("/")
-            _overlay(ROOT / tree.path.lstrip("/"), (seen[mount] / below,), tree)
+            _show(one, str(number), users)
         except OSError:
-            if not tree.optional:
+            if not one.optional:
                 raise
     for space in spaces:
         handle = _clone(space.source, users, writable=space.writable)
@@ -137,27 +145,30 @@ def assemble_plain(root: Path, trees: tuple[str, ...], spaces: tuple[Workspace, 
         _bind(space.source, ROOT / space.target.lstrip("/"), writable=space.writable)
 
 
-def _as_anybody(mount: str, number: int, users: int) -> Path:
-    """The file system at `mount`, its ids those of `users`, as somebody sees it whom it knows nothing of.
+def _show(host: HostLayer, name: str, users: int) -> None:
+    """Let the trees of one of the host's file systems be seen, and written to in its layer.
 
-    An overlay checks twice: the caller against what it shows, and whoever mounted it against what lies below. We are
-    neither owner nor group there, and lay down, while mounting, the capabilities that would not ask. So what the
-    world may not read cannot be read through it, not even by root.
+    An overlay checks twice: the caller against what it shows, and whoever mounted it against what lies below. For the
+    first of these two we are neither owner nor group there, and lay down, while mounting, the capabilities that would
+    not ask. So what the world may not read cannot be read through it, not even by root.
     """
-    below, above = SCRATCH / _HOST / str(number), SCRATCH / _SEEN / str(number)
-    below.mkdir(parents=True)
-    above.mkdir(parents=True)
-    handle = _clone(Path(mount), users, writable=False)
+    below, seen, changed = (SCRATCH / kind / name for kind in (_HOST, _SEEN, _CHANGED))
+    for place in (below, seen, changed):
+        place.mkdir()
+    handle = _clone(Path(host.mount), users, writable=False)
     try:
         _attach(handle, below)
     finally:
         os.close(handle)
     with _without_override():
-        _overlay(above, (below, SCRATCH / _NOTHING), None)
-    return above
+        _overlay(seen, (below, SCRATCH / _NOTHING), None)
+    _overlay(changed, (host.given, seen), host.layer)
+    # All of the file system is in that overlay, but only these parts of it are where the sandbox can come.
+    for tree in host.trees:
+        _bind(changed / tree.removeprefix(host.mount).strip("/"), ROOT / tree.lstrip("/"))
 
 
-def _overlay(target: Path, lowers: tuple[Path, ...], tree: Tree | None) -> None:
+def _overlay(target: Path, lowers: tuple[Path, ...], layer: Layer | None) -> None:
     opened: list[int] = []
 
     def opened_as(path: Path) -> str:
@@ -166,9 +177,9 @@ def _overlay(target: Path, lowers: tuple[Path, ...], tree: Tree | None) -> None:
 
     try:
         options = "lowerdir=" + ":".join([opened_as(path) for path in lowers])
-        if tree is not None:
-            options += f",upperdir={opened_as(tree.upper)},workdir={opened_as(tree.work)}"
-        flags = _MS_NOSUID | _MS_NODEV | (_MS_RDONLY if tree is None else 0)
+        if layer is not None:
+            options += f",upperdir={opened_as(layer.upper)},workdir={opened_as(layer.work)}"
+        flags = _MS_NOSUID | _MS_NODEV | (_MS_RDONLY if layer is None else 0)
         _mount(b"overlay", os.fsencode(target), b"overlay", flags, options.encode())
     finally:
         for handle in opened:
@@ -216,7 +227,8 @@ def mount_points() -> frozenset[str]:
     return frozenset(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point) for point in found)
 
 
-def _mount_of(path: str, points: frozenset[str]) -> str:
+def mount_of(path: str, points: frozenset[str]) -> str:
+    """The mount point, of `points`, that `path` lies on."""
     place = path
     while place != "/" and place not in points:
         place = place.rpartition("/")[0] or "/"

@@ -56,10 +56,12 @@ _EMPTY: Mapping[str, int] = {
     "var/tmp": 0o1777,
 }
 _LINKS = {"var/run": "/run", "var/lock": "/run/lock"}
-# What apt and dpkg must open, and of which the host's is only its root's to read.
+# What apt, dpkg and useradd must open, and of which the host's is only its root's to read.
 _PARTIAL = ("/var/lib/apt/lists/partial", "/var/cache/apt/archives/partial")
 _LOCKS = (
     "/etc/.pwd.lock",
+    "/etc/gshadow-",
+    "/etc/shadow-",
     "/var/lib/dpkg/lock",
     "/var/lib/dpkg/lock-frontend",
     "/var/lib/dpkg/triggers/Lock",
@@ -105,16 +107,16 @@ def lay_out(root: Path, mounted: Iterable[str], owner: int | None) -> None:
             os.chown(place, owner, owner, follow_symlinks=False)
 
 
-def fill(tree: str, upper: Path, owner: int) -> None:
-    """Put into the writable layer over `tree` what would lack or be wrong there."""
+def cover(tree: str, over: Path, owner: int) -> None:
+    """Put into `over`, which is to lie over `tree`, what would lack or be wrong there. It need not be there yet."""
     if tree == "/etc":
-        _fill_etc(upper, owner)
+        _directory(over, owner)
+        _cover_etc(over, owner)
     for name in (*_PARTIAL, *_LOCKS):
         if not name.startswith(f"{tree}/") or not os.path.lexists(name):
             continue
-        place = upper / name.removeprefix(f"{tree}/")
-        if place.parent != upper and not place.parent.exists():
-            _directory(place.parent, owner)
+        place = over / name.removeprefix(f"{tree}/")
+        _directory(place.parent, owner)
         if name in _LOCKS:
             _write(place, "", 0o640, owner, 0)
         else:
@@ -122,16 +124,16 @@ def fill(tree: str, upper: Path, owner: int) -> None:
             os.setxattr(place, "trusted.overlay.opaque", b"y")
 
 
-def _fill_etc(upper: Path, owner: int) -> None:
+def _cover_etc(over: Path, owner: int) -> None:
     """Accounts without passwords; addresses as they are now, also where they are symlinks into /run, or mounts."""
     groups = _read(Path("/etc/group"))
     group = _id_of("shadow", groups)
-    _write(upper / "shadow", _locked(_read(Path("/etc/passwd")), ":*:19000:0:99999:7:::"), 0o640, owner, group)
-    _write(upper / "gshadow", _locked(groups, ":!::"), 0o640, owner, group)
+    _write(over / "shadow", _locked(_read(Path("/etc/passwd")), ":*:19000:0:99999:7:::"), 0o640, owner, group)
+    _write(over / "gshadow", _locked(groups, ":!::"), 0o640, owner, group)
     for name in ("hosts", "resolv.conf"):
-        _write(upper / name, _read(Path("/etc", name)), 0o644, owner, 0)
+        _write(over / name, _read(Path("/etc", name)), 0o644, owner, 0)
     if Path("/etc/sudoers").exists():
-        _write(upper / "sudoers", "root ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440, owner, 0)
+        _write(over / "sudoers", "root ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440, owner, 0)
 
 
 def fill_run(root: Path) -> None:
@@ -211,6 +213,8 @@ def _removed(path: Path) -> bool:
 
 
 def _directory(path: Path, owner: int) -> None:
-    path.mkdir()
-    os.chown(path, owner, owner)
-    path.chmod(0o755)
+    if not path.is_dir():
+        _directory(path.parent, owner)
+        path.mkdir()
+        os.chown(path, owner, owner)
+        path.chmod(0o755)
