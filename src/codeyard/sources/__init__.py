@@ -170,7 +170,7 @@ def _parse(text: str, cwd: Path, version: str | None) -> SourceSpec:
         return _git(text.removeprefix("git+"), version)
     scheme = _SCHEME.match(text)
     if scheme and scheme[1] in GIT_SCHEMES:
-        if scheme[1] in ("http", "https") and urlsplit(text).path.lower().endswith(".zip"):
+        if scheme[1] in ("http", "https") and text.lower().partition("#")[0].endswith(".zip"):
             raise Invalid(
                 "source",
                 "a zip is read from disk or from S3, not from the web.",
@@ -204,6 +204,8 @@ def _git(text: str, version: str | None) -> SourceSpec:
     url, mark, fragment = text.partition("#")
     if mark and version and fragment != version:
         raise Invalid("source", f"it names two versions, {fragment!r} and {version!r}.", "Leave one out.")
+    if ":" in fragment:  # no ref has one; more likely a password has a #
+        raise Invalid("git URL", "what follows its # is no version.", "Write a # of a password as %23.")
     location, credential = split_credential(url)
     parts = urlsplit(location) if _SCHEME.match(location) else None
     if parts is None and _SCP.fullmatch(location) is None:
@@ -227,6 +229,11 @@ def split_credential(url: str) -> tuple[str, Credential | None]:
         parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         raise Invalid("git URL", "its host or port cannot be read.", FORMS) from None
+    if scheme[1] in ("http", "https") and ("@" in parts.path or parts.query):
+        # `https://ann:a/b@host/` reads as the host `ann`: without this, a part of the password would be shown.
+        raise Invalid(
+            "git URL", "its path holds an @, or a query.", "Write them, or a / in a password, as %40, %3F, %2F."
+        )
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at:
         return url, None

@@ -163,7 +163,7 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 def trouble(path: str, error: OSError) -> SourceError:
     """The error of a file that could not be copied."""
-    shown = repr(os.fsencode(path).decode("utf-8", "backslashreplace"))[1:-1]
+    shown = "".join(letter if letter.isprintable() else repr(os.fsencode(letter))[2:-1] for letter in path)
     reason = (error.strerror or type(error).__name__).lower()
     match error.errno:
         case errno.EACCES | errno.EPERM:

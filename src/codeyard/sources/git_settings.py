@@ -55,14 +55,18 @@ def render_settings(settings: Iterable[Setting]) -> bytes:
         if match is None or "\n" in (match[2] or ""):
             continue  # git could not have written it: its subsections hold no newline
         section, subsection, name = match.groups()
-        heading = f"[{section}]" if subsection is None else f"[{section} {_quoted(subsection)}]"
+        heading = f"[{section}]" if subsection is None else f"[{section} {_escaped(subsection)}]"
         lines.append(f"{heading}\n\t{name}" if value is None else f"{heading}\n\t{name} = {_quoted(value)}")
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
+    return _escaped(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(text: str) -> str:
+    """As a subsection's name, which knows no other escapes (git-config(1))."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @dataclass(frozen=True, slots=True)
