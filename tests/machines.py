@@ -93,6 +93,12 @@ def busybox_image() -> str:
     """An image made of the machine's static busybox: nothing can be pulled where the tests run."""
     from tests.docker_images import import_image
 
+    return import_image("codeyard-test-busybox:latest", busybox_root())
+
+
+@cache
+def busybox_root(*scripts: tuple[str, str]) -> bytes:
+    """The tar of its root, with scripts, each a path and its text."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         for name in ("bin", "etc", "root", "tmp", "usr", "usr/bin"):
@@ -106,7 +112,9 @@ def busybox_image() -> str:
             tar.addfile(link)
         _add_text(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nbuilder:x:1000:1000::/tmp:/bin/sh\n")
         _add_text(tar, "etc/group", "root:x:0:\nbuilder:x:1000:\n")
-    return import_image("codeyard-test-busybox:latest", content.getvalue())
+        for name, text in scripts:
+            _add_text(tar, name, text, 0o755)
+    return content.getvalue()
 
 
 def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -115,9 +123,9 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+def _add_text(tar: tarfile.TarFile, name: str, text: str, mode: int = 0o644) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(text.encode()), 0o644
+    entry.size, entry.mode = len(text.encode()), mode
     tar.addfile(entry, io.BytesIO(text.encode()))
 
 

@@ -8,52 +8,26 @@ import asyncio
 import os
 import resource
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from posixpath import normpath
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from codeyard.errors import CodeyardError, Conflict, Fault, Invalid
 from codeyard.executors import Ability, Command, Exit, Network, SandboxLost, SandboxSpec
-from codeyard.executors.docker_engine import Answer, Endpoint, Engine
+from codeyard.executors.docker_container import ROOT, State, cannot_make, container, judge, lost
+from codeyard.executors.docker_engine import Answer, Endpoint, Engine, whole
 from codeyard.executors.docker_images import Login, docker_login, names, pull, unable_to_pull
 from codeyard.executors.processes import ProcessId
 from codeyard.executors.supervisor import Control
 from codeyard.executors.tar_stream import pack, pack_directories, unpack
 
-ROOT = "/codebuild"
-
-_ID, _HOME = "codeyard.sandbox", "codeyard.home"  # labels
 _PATIENCE = 60.0  # seconds that an engine may be away (it is restarted, say) before what runs is given up
 _SLOW = 300.0  # seconds that the engine may take to start or to end a container on a busy machine
-_FILES = 65_536  # open files to a process
-
-# AWS's own images start a Docker daemon from here, and then whatever they are given:
-# https://github.com/aws/aws-codebuild-docker-images/blob/master/al/x86_64/standard/5.0/dockerd-entrypoint.sh
-_WITH_DAEMON = """entry=/usr/local/bin/dockerd-entrypoint.sh
-[ -x "$entry" ] && exec "$entry" /bin/sh "$@"
-exec /bin/sh "$@"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the engine knows of a container."""
-
-    id: str
-    home: str
-    status: str  # created, running, paused, restarting, removing, exited or dead
-    pid: int  # its first process's, on the engine's machine; 0 if there is none
-    code: int
-    out_of_memory: bool
-    error: str
-
-    @property
-    def running(self) -> bool:
-        return self.status in {"running", "paused", "restarting"}
+_FILES = 65_536  # that a process may have open
 
 
 async def inspect(engine: Engine, container: str) -> State | None:
@@ -61,18 +35,9 @@ async def inspect(engine: Engine, container: str) -> State | None:
     answer = await engine.call("GET", f"/containers/{container}/json", patience=_PATIENCE)
     if answer.status == 404:
         return None
-    told, state = answer.json(), answer.json().get("State")
-    if not answer.ok or not isinstance(state, dict):
+    if not answer.ok:
         raise Fault(f"cannot look at container {container}", f"{answer.message}.", "See the engine's log.")
-    return State(
-        id=str(told.get("Id", container)),
-        home=str(((told.get("Config") or {}).get("Labels") or {}).get(_HOME, "")),
-        status=str(state.get("Status", "")),
-        pid=int(state.get("Pid") or 0),
-        code=int(state.get("ExitCode") or 0),
-        out_of_memory=bool(state.get("OOMKilled")),
-        error=str(state.get("Error") or ""),
-    )
+    return State.of(answer.json())
 
 
 class DockerSandbox:
@@ -91,7 +56,7 @@ class DockerSandbox:
         try:
             return await self._control.run(command, self._alive)
         except SandboxLost:
-            raise _lost(self._spec, await self._state()) from None
+            raise lost(self._spec, await self._state()) from None
 
     async def fetch(self, path: str, into: Path) -> bool:
         def read(response: HTTPResponse) -> bool | Answer:
@@ -115,7 +80,7 @@ class DockerSandbox:
             there, below = there or "/", f"{name}/{below}".rstrip("/")
         pieces = pack(source, below, top=bool(below))
         answer = await self._engine.stream(
-            "PUT", self._path("archive"), {"path": there}, _answer, body=pieces, silence=_SLOW
+            "PUT", self._path("archive"), {"path": there}, whole, body=pieces, silence=_SLOW
         )
         if not answer.ok:
             raise self._refused(f"copy files to {path}", answer)
@@ -133,6 +98,13 @@ class DockerSandbox:
         await self._control.finish()
         shutil.rmtree(self._spec.home / "sandbox", ignore_errors=True)
 
+    async def connected(self) -> bool:
+        """Whether the engine gave it a network: one without a bridge says nothing, and gives none."""
+        state = await self._state()
+        if state is not None and state.running:
+            self._process = _seen(state)
+        return state is None or not state.unplugged
+
     async def _give_back(self) -> None:
         """Let us, who are not root, remove what the container's root left in the workspace.
 
@@ -148,7 +120,7 @@ class DockerSandbox:
             seen.update(foreign)
             pieces = pack_directories(foreign, 0o777)
             answer = await self._engine.stream(
-                "PUT", self._path("archive"), {"path": ROOT}, _answer, body=pieces, silence=_SLOW
+                "PUT", self._path("archive"), {"path": ROOT}, whole, body=pieces, silence=_SLOW
             )
             if not answer.ok:
                 return  # it is left to whoever removes the workspace to complain
@@ -182,7 +154,7 @@ class DockerSandbox:
 
     def _refused(self, doing: str, answer: Answer) -> CodeyardError:
         if answer.status == 404:
-            return _lost(self._spec, None)
+            return lost(self._spec, None)
         return Fault(f"cannot {doing}", f"the container engine said: {answer.message}.", "See the engine's log.")
 
 
@@ -229,7 +201,7 @@ class DockerExecutor:
     async def adopt(self, spec: SandboxSpec) -> DockerSandbox:
         state = await self._found(spec)
         if state is None or not state.running:
-            raise _lost(spec, state)
+            raise lost(spec, state)
         return DockerSandbox(self._engine, spec, state.id)
 
     async def _begin(self, spec: SandboxSpec, image: str) -> DockerSandbox | None:
@@ -244,35 +216,43 @@ class DockerExecutor:
             raise
 
     async def _create(self, spec: SandboxSpec, image: str) -> DockerSandbox | None:
-        body = container(spec, image)
-        answer = await self._engine.call("POST", "/containers/create", {"name": _name(spec)}, body, silence=_SLOW)
-        if answer.status == 404 and "image" in answer.message.lower():
-            return None
-        if answer.status == 409 or "already in use" in answer.message:
-            return await self._reopen(spec)
-        if not answer.ok:
-            raise _cannot_make(spec, answer.message)
-        for warning in answer.json().get("Warnings") or ():
-            if "swap" not in str(warning):  # memory is limited all the same
-                spec.progress(f"docker: {warning}")
-        return await self._start(spec, str(answer.json()["Id"]))
+        deadline = time.monotonic() + _PATIENCE
+        selinux = Path("/sys/fs/selinux/enforce").exists()
+        body = container(spec, image, open_files=_open_files(), relabel=selinux)
+        while True:
+            answer = await self._engine.call("POST", "/containers/create", {"name": _name(spec)}, body, silence=_SLOW)
+            if answer.status == 404 and "image" in answer.message.lower():
+                return None
+            if answer.ok:
+                for warning in answer.json().get("Warnings") or ():
+                    if "swap" not in str(warning):  # memory is limited all the same
+                        spec.progress(f"docker: {warning}")
+                return await self._start(spec, str(answer.json()["Id"]))
+            if answer.status != 409 and "already in use" not in answer.message:
+                raise cannot_make(spec, answer.message)
+            # Somebody has made it, or has only taken its name so far, or is just removing it.
+            state = await self._found(spec)
+            if state is not None or time.monotonic() > deadline:
+                return await self._reopen(spec, state)
+            await asyncio.sleep(0.02)
 
     async def _start(self, spec: SandboxSpec, id: str) -> DockerSandbox:
         sandbox = DockerSandbox(self._engine, spec, id)
         answer = await self._engine.call("POST", f"/containers/{id}/start", silence=_SLOW, patience=_PATIENCE)
         if answer.ok:  # 304: it runs already
+            if spec.network is Network.DEFAULT and not await sandbox.connected():
+                spec.progress("docker: this engine has no bridge network, so the build reaches nothing but itself")
             return sandbox
         with suppress(CodeyardError):
             await sandbox.close()
-        raise _cannot_make(spec, answer.message)
+        raise cannot_make(spec, answer.message)
 
-    async def _reopen(self, spec: SandboxSpec) -> DockerSandbox:
+    async def _reopen(self, spec: SandboxSpec, state: State | None) -> DockerSandbox:
         """What another opener made, perhaps one that died before it could start it."""
-        state = await self._found(spec)
         if state is not None and state.status == "created":
             return await self._start(spec, state.id)
         if state is None or not state.running:
-            raise _lost(spec, state)
+            raise lost(spec, state)
         return DockerSandbox(self._engine, spec, state.id)
 
     async def _found(self, spec: SandboxSpec) -> State | None:
@@ -286,149 +266,10 @@ class DockerExecutor:
         return state
 
 
-def judge(info: Mapping[str, Any], kernel: str) -> Ability:
-    """Whether an engine that says this of itself (GET /info) can run builds for a machine with this kernel."""
-
-    def no(detail: str, fix: str) -> Ability:
-        return Ability("docker", False, detail, fix)
-
-    version, options = f"engine {info.get('ServerVersion', '?')}", str(info.get("SecurityOptions") or "")
-    if info.get("OSType", "linux") != "linux":
-        return no(f"{version} runs {info.get('OSType')} containers", "Switch it to Linux containers.")
-    if info.get("KernelVersion", kernel) != kernel:
-        return no(
-            f"{version} runs in another machine than this (kernel {info.get('KernelVersion')}, here {kernel})",
-            "Run codeyard where the engine runs, or an engine here: builds share files with it.",
-        )
-    if "name=userns" in options:
-        return no(
-            f"{version} maps root to another user (userns-remap), who cannot write to workspaces",
-            "Use a rootless engine instead, or remove userns-remap from /etc/docker/daemon.json.",
-        )
-    lacking = [
-        name
-        for name, key in (("CPUs", "CpuCfsQuota"), ("memory", "MemoryLimit"), ("processes", "PidsLimit"))
-        if info.get(key) is False
-    ]
-    limits = f"cannot limit {', '.join(lacking)}" if lacking else "limits CPUs, memory and processes"
-    rootless = ", rootless" if "name=rootless" in options else ""
-    return Ability("docker", True, f"{version}{rootless}; any image; {limits}")
-
-
-def container(spec: SandboxSpec, image: str) -> dict[str, Any]:
-    """The body of POST /containers/create."""
-    control, host = f"{ROOT}/control", spec.home / "codebuild"
-    supervise = [f"{control}/commands/supervisor", control]
-    mounts = (
-        (spec.output, f"{ROOT}/output", False),
-        (spec.readonly, f"{ROOT}/readonly", True),
-        (spec.bin, f"{ROOT}/user/bin", True),
-        (host / "control" / "commands", f"{control}/commands", True),
-        (host / "control" / "status", f"{control}/status", False),
-    )
-    return {
-        "Image": image,
-        "User": "0",
-        "Entrypoint": ["/bin/sh"],
-        "Cmd": ["-c", _WITH_DAEMON, "sh", *supervise] if spec.privileged else supervise,
-        "WorkingDir": f"{ROOT}/output",
-        "Env": [f"{name}={value}" for name, value in {"HOME": "/root", **spec.environment}.items()],
-        "Labels": {_ID: spec.id, _HOME: str(spec.home)},
-        "HostConfig": {**_host_config(spec), **_mounts(mounts)},
-    }
-
-
-def _host_config(spec: SandboxSpec) -> dict[str, Any]:
-    limits = spec.limits
-    config: dict[str, Any] = {
-        "NetworkMode": "none" if spec.network is Network.NONE else "default",
-        "LogConfig": {"Type": "none"},
-        "RestartPolicy": {"Name": "no"},
-        "PidsLimit": limits.processes or -1,
-        "Ulimits": [
-            {"Name": "nofile", "Soft": _open_files(), "Hard": _open_files()},
-            {"Name": "core", "Soft": 0, "Hard": 0},
-        ],
-    }
-    if limits.cpus is not None:
-        # A quota may be larger than the machine, which NanoCpus may not.
-        config |= {"CpuPeriod": 100_000, "CpuQuota": max(1000, round(limits.cpus * 100_000))}
-    if limits.memory is not None:
-        config |= {"Memory": limits.memory, "MemorySwap": limits.memory}
-    if spec.privileged:
-        config["Privileged"] = True
-    else:
-        config["SecurityOpt"] = ["no-new-privileges"]
-    return config
-
-
-def _mounts(mounts: Iterable[tuple[Path, str, bool]]) -> dict[str, Any]:
-    if Path("/sys/fs/selinux/enforce").exists():  # only this form can give the files the container's label
-        return {"Binds": [f"{source}:{target}:{'ro' if only_read else 'rw'},Z" for source, target, only_read in mounts]}
-    return {
-        "Mounts": [
-            {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": only_read}
-            for source, target, only_read in mounts
-        ]
-    }
-
-
 def _open_files() -> int:
     """A rootless engine can give no more than its user has."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-
-
-def _cannot_make(spec: SandboxSpec, said: str) -> CodeyardError:
-    """What the engine's refusal to create or start the container means."""
-    low = said.lower()
-    if "/bin/sh" in said and any(sign in low for sign in ("no such file", "not found", "not a directory")):
-        return Invalid(
-            f"image {spec.image} cannot run a build",
-            "Build container found dead before completing the build: it has no /bin/sh.",
-            "Use an image with a shell, such as the -debug or -slim kind of this one.",
-        )
-    if "exec format error" in low:
-        return Invalid(
-            f"image {spec.image} cannot run a build",
-            "Build container found dead before completing the build: it is made for another processor.",
-            "Use an image for this machine's architecture.",
-        )
-    if "bind source path does not exist" in low or "bind mount source" in low:
-        return Fault(
-            "the container engine does not see this machine's files",
-            f"it runs elsewhere, or in a container with other paths. It said: {said}.",
-            "Let the workspaces have the same path on both sides.",
-        )
-    if "invalid reference format" in low:
-        return Invalid(unable_to_pull(said), "that is no image's name.", "Write it as registry/name:tag.")
-    if "network" in low and ("not found" in low or "bridge" in low):
-        return Fault(
-            "the container engine has no bridge network",
-            f"it said: {said}.",
-            "Start it without `--bridge=none`, or run builds without a network.",
-        )
-    return Fault(
-        f"cannot start a container of {spec.image}", f"the container engine said: {said}.", "Try `codeyard doctor`."
-    )
-
-
-def _lost(spec: SandboxSpec, state: State | None) -> SandboxLost:
-    """Why the container no longer runs, as far as can be told."""
-    fix = "Start the build again."
-    if state is None:
-        why = "its container is gone: closed, or removed by somebody."
-    elif state.out_of_memory:
-        why = "it ran out of memory."
-        fix = "Give it more memory with a larger compute type."
-    elif state.error:
-        why = f"{state.error}."
-    else:
-        why = (
-            f"its first process ended (status {state.code}): killed from outside, or the container engine or the "
-            "machine was started again."
-        )
-    return SandboxLost(f"Build container found dead before completing the build {spec.id}", why, fix)
 
 
 def _seen(state: State) -> ProcessId | None:
@@ -465,7 +306,3 @@ def _absolute(path: str) -> str:
 
 def _name(spec: SandboxSpec) -> str:
     return f"codeyard-{spec.id}"
-
-
-def _answer(response: HTTPResponse) -> Answer:
-    return Answer(response.status, response.read(65_536))

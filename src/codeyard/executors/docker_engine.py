@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -187,7 +187,7 @@ class Engine:
         data = None if body is None else json.dumps(body).encode()
         while True:
             try:
-                return await self.stream(method, path, query, _whole, body=data, silence=silence)
+                return await self.stream(method, path, query, whole, body=data, silence=silence)
             except EngineAway:
                 if time.monotonic() >= deadline:
                     raise
@@ -285,5 +285,9 @@ def _kind(body: bytes | Iterator[bytes]) -> str:
     return "application/json" if isinstance(body, bytes) else "application/x-tar"
 
 
-def _whole(response: HTTPResponse) -> Answer:
-    return Answer(response.status, response.read(_BODY))
+def whole(response: HTTPResponse) -> Answer:
+    """All of it, at most 32 MiB; half of it is an error."""
+    body = response.read(_BODY)
+    if response.length:
+        raise IncompleteRead(body, response.length)
+    return Answer(response.status, body)

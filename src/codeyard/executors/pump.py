@@ -13,7 +13,7 @@ import signal
 import struct
 import termios
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from codeyard.errors import Fault
@@ -50,6 +50,9 @@ class Pump:
             pid = self._spawn(lock)
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(pid).encode(), 0)
+        except OSError as error:
+            why = f"{error.strerror or error}."
+            raise Fault(f"cannot keep what the build prints in {self._spool}", why, "Make room on its disk.") from error
         finally:
             os.close(lock)
 
@@ -76,32 +79,37 @@ class Pump:
         self.release()
         deadline = time.monotonic() + _ENDS_IN
         while (carrier := self._carrier()) is not None and time.monotonic() < deadline:
+            # It ends by itself, unless something still holds the FIFO open: then there is nothing left to wait for.
+            if carrier and self._idle():
+                _kill(carrier)
             await asyncio.sleep(0.001)
-        if carrier:  # something else holds the FIFO open, or the disk is stuck
-            with suppress(ProcessLookupError):
-                os.kill(carrier, signal.SIGKILL)
+        if carrier:  # its disk is stuck
+            _kill(carrier)
         _reap()
 
     def _spawn(self, lock: int) -> int:
-        source = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        with ExitStack() as handles:
+
+            def opened(path: Path, flags: int) -> int:
+                handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
+                handles.callback(os.close, handle)
+                return handle
+
+            source = opened(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
             os.set_blocking(source, True)
+            spool = opened(self._spool, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            quiet = opened(Path(os.devnull), os.O_WRONLY)
             pid = os.posix_spawn(
                 shutil.which("cat") or "/bin/cat",
                 ["cat"],
                 {"PATH": os.defpath},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, source, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, str(self._spool), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
-                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, lock, 3),
+                    (os.POSIX_SPAWN_DUP2, handle, number) for number, handle in enumerate((source, spool, quiet, lock))
                 ],
                 setsid=True,
                 # Only the end of its input ends it: not the terminal's Ctrl-C, not a service that is stopped.
                 setsigmask=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
             )
-        finally:
-            os.close(source)
         _children.add(pid)
         return pid
 
@@ -156,6 +164,11 @@ class Pump:
             return self._spool.stat().st_size
         except FileNotFoundError:
             return 0
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _reap() -> None:

@@ -1,0 +1,126 @@
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from codeyard.errors import Fault
+from codeyard.executors.pump import Pump
+
+
+class Printer:
+    """Stands for the sandbox: holds the FIFO open, for reading too."""
+
+    def __init__(self, top: Path) -> None:
+        self.fifo, self.spool, self.mark = top / "out", top / "spool", top / "mark"
+        os.mkfifo(self.fifo)
+        self.handle = os.open(self.fifo, os.O_RDWR)
+
+    def pump(self) -> Pump:
+        return Pump(self.fifo, self.spool, self.mark)
+
+    def print(self, text: bytes) -> None:
+        os.write(self.handle, text)
+
+    def end(self) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
+        self.handle = -1
+
+    def carrier(self) -> int:
+        return int(self.mark.read_text())
+
+
+@pytest.fixture
+async def printer(tmp_path: Path) -> AsyncIterator[Printer]:
+    made = Printer(tmp_path)
+    yield made
+    made.end()
+    await made.pump().finish()
+
+
+async def test_what_is_printed_is_in_the_spool_once_drained(printer: Printer) -> None:
+    pump = printer.pump()
+    pump.start()
+    printer.print(b"one\n")
+    first = await pump.drain()
+    printer.print(b"two\n")
+
+    assert (first, await pump.drain(), printer.spool.read_bytes()) == (4, 8, b"one\ntwo\n")
+
+
+async def test_it_adds_to_what_is_there(printer: Printer) -> None:
+    printer.spool.write_text("before\n")
+    pump = printer.pump()
+    pump.start()
+    printer.print(b"after\n")
+
+    assert await pump.drain() == 13
+
+
+async def test_a_second_one_lets_the_first_carry(printer: Printer) -> None:
+    first, second = printer.pump(), printer.pump()
+    first.start()
+    carrier = printer.carrier()
+    second.start()
+    printer.print(b"one\n")
+
+    assert (await second.drain(), printer.carrier()) == (4, carrier)
+
+
+async def test_what_nobody_carried_waits_for_the_next(printer: Printer) -> None:
+    pump = printer.pump()
+    pump.start()
+    pump.release()
+    os.kill(printer.carrier(), signal.SIGKILL)
+    os.waitpid(printer.carrier(), 0)
+    printer.print(b"kept\n")
+    stuck = pump.stuck()
+    pump.start()
+
+    assert (stuck, await pump.drain(), printer.spool.read_bytes()) == (True, 5, b"kept\n")
+
+
+async def test_signals_that_stop_a_service_do_not_stop_it(printer: Printer) -> None:
+    pump = printer.pump()
+    pump.start()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(printer.carrier(), number)
+    printer.print(b"kept\n")
+
+    assert await pump.drain() == 5
+    assert not pump.stuck()
+
+
+async def test_it_ends_with_what_it_carried_and_all_is_there(printer: Printer) -> None:
+    pump = printer.pump()
+    pump.start()
+    printer.print(b"x" * 60_000)
+    printer.end()
+    await pump.finish()
+
+    assert printer.spool.stat().st_size == 60_000
+    with pytest.raises(ProcessLookupError):
+        os.kill(printer.carrier(), 0)
+
+
+async def test_a_spool_that_cannot_be_written_is_told(printer: Printer) -> None:
+    printer.spool.mkdir()
+    with pytest.raises(Fault, match=r"Is a directory\. Make room"):
+        printer.pump().start()
+
+
+async def test_one_that_always_ends_is_given_up(printer: Printer, monkeypatch: pytest.MonkeyPatch) -> None:
+    (printer.fifo.parent / "cat").symlink_to("/bin/false")
+    monkeypatch.setenv("PATH", str(printer.fifo.parent))
+    pump = printer.pump()
+
+    with pytest.raises(Fault, match="ends early"):
+        await start_again_and_again(pump)
+
+
+async def start_again_and_again(pump: Pump) -> None:
+    for _ in range(30):
+        pump.start()
+        await pump.finish()
