@@ -12,11 +12,13 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from codeyard.sources import SourceKind, SourceSpec
 
 BACKEND = Path(subprocess.check_output(["git", "--exec-path"], text=True).strip()) / "git-http-backend"
 
@@ -252,3 +254,29 @@ def git(directory: Path, *arguments: str, stdin: bytes | None = None) -> str:
     )
     assert done.returncode == 0, (arguments, done.stderr.decode())
     return done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
+
+
+class History:
+    """main: one, two, three (tagged v3); feature: from one; a pull request 7 that no branch has."""
+
+    def __init__(self, path: Path) -> None:
+        self.repo = Repo(path)
+        self.one = self.repo.commit("file", "one")
+        self.two = self.repo.commit("file", "two")
+        self.repo.git("tag", "v2")
+        self.three = self.repo.commit("file", "three")
+        self.repo.git("tag", "-a", "v3", "-m", "the third")
+        self.repo.git("checkout", "--quiet", "-b", "feature/x", self.one)
+        self.feature = self.repo.commit("file", "feature")
+        self.repo.git("checkout", "--quiet", "--detach")
+        self.pull = self.repo.commit("file", "pull")
+        self.repo.git("update-ref", "refs/pull/7/head", self.pull)
+        self.repo.git("checkout", "--quiet", "main")
+
+
+def spec_of(server: GitServer, version: str | None = None, name: str = "app", **more: object) -> SourceSpec:
+    return replace(SourceSpec(SourceKind.GIT, f"{server.url}/{name}", version), **more)  # type: ignore[arg-type]
+
+
+def quiet(_line: str) -> None:
+    """Progress that nobody wants to hear."""

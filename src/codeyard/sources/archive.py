@@ -47,10 +47,12 @@ class S3ZipSource:
         bucket, key = _split(spec.location)
         packed = destination / f".{secrets.token_hex(8)}.zip"
         progress(f"Downloading {spec.location}")
-        with _explained(spec.location):
-            await _download(self._open_bucket(f"s3://{bucket}"), key, packed, spec.version)
-        await _unpack(packed, spec.location, destination)
-        packed.unlink()
+        try:
+            with _explained(spec.location):
+                await _download(self._open_bucket(f"s3://{bucket}"), key, packed, spec.version)
+            await _unpack(packed, spec.location, destination)
+        finally:
+            packed.unlink(missing_ok=True)
         return await _fetched(spec, spec.location, f"zip {spec.location}", destination)
 
 
