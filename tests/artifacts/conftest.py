@@ -1,5 +1,6 @@
 """What the tests of artifacts share."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,3 +28,15 @@ def s3_keys(monkeypatch: pytest.MonkeyPatch, s3: str) -> str:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     return s3
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 4 MB."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True)
+    if made.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

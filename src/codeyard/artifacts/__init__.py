@@ -116,7 +116,7 @@ class BlobStore(Protocol):
     """Content by digest; the module's docstring has the promises."""
 
     def has(self, digest: Digest) -> bool:
-        """Whether the blob is stored."""
+        """Whether the blob is stored and need not be put: for the next hour, no sweep takes it for old."""
 
     def put(self, source: BinaryIO, expected: Digest | None = None) -> Blob:
         """Store the rest of `source`, a seekable file. Invalid if it is not what was `expected`; Fault if it cannot."""
@@ -134,7 +134,9 @@ class BlobStore(Protocol):
         file. A process that dies on the way may leave a part: place into a directory that is renamed when complete."""
 
     def sweep(self, keep: Callable[[Digest], bool], *, older_than: float, dry_run: bool = False) -> Swept:
-        """Remove the blobs that `keep` refuses and that nobody has put for `older_than` seconds."""
+        """Remove the blobs that `keep` refuses and that nobody has put or asked for in the last `older_than` seconds,
+        give or take the hour that `has` promises (in a bucket, a day). Where others may be at work, that must be more
+        than twice as much, and more than they take from putting a blob to writing down that it is needed."""
 
 
 def read(store: BlobStore, digest: Digest, limit: int) -> bytes:

@@ -31,6 +31,7 @@ from codeyard.errors import Conflict, Fault, Invalid, NotFound
 
 SMALL = 1 << 20  # a file up to this size is held in memory, read once and written once
 _REFRESH = 3600.0  # seconds; a blob that is put again gets a new time if its time is older
+_MOST_SEEN = 500_000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DRAFT = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -58,11 +59,20 @@ class DiskStore:
             self._new.mkdir(exist_ok=True, mode=0o700)
         self._prefix = f"{self._blobs}/"
         self._ids = count()
+        self._seen: dict[Digest, float] = {}  # when a blob was known to be here and recent
         self._clones = True  # until the file system has refused once
         self._fans: set[str] = set()
 
     def has(self, digest: Digest) -> bool:
-        return Path(self._path(digest)).exists()
+        now = time.monotonic()
+        if self._seen.get(digest, -_REFRESH) + _REFRESH / 4 > now:
+            return True
+        if not self._touched(self._path(digest)):
+            return False
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.clear()
+        self._seen[digest] = now
+        return True
 
     def put(self, source: BinaryIO, expected: Digest | None = None) -> Blob:
         head = source.read(SMALL)
@@ -70,6 +80,21 @@ class DiskStore:
             if len(head) < SMALL:
                 return self._put_small(head, expected)
             return self._put_large(source, head, expected)
+
+    def adopt(self, descriptor: int) -> Blob:
+        """Put an open regular file by making it the store's own under a second name: not a byte is copied.
+
+        Only for files that nobody can write to any more: of a build whose processes are gone, in a directory that is
+        about to be removed. The file becomes read-only and of this user, and gets a new time. It is copied after all
+        if it has other names, is on another disk, or may not be linked. Conflict if it changes meanwhile."""
+        with explained("putting a blob into the store"):
+            before = os.fstat(descriptor)
+            blob = Blob(Digest(_hash(descriptor)), before.st_size)
+            if not self._present(blob) and (before.st_nlink != 1 or not self._take(descriptor, blob, before)):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
+                    return self.put(file, blob.digest)
+        return blob
 
     @contextmanager
     def open(self, digest: Digest) -> Iterator[BinaryIO]:
@@ -99,6 +124,7 @@ class DiskStore:
                 status = entry.stat(follow_symlinks=False)
                 if status.st_mtime >= latest or keep(Digest(fan + entry.name)):
                     continue
+                self._seen.pop(Digest(fan + entry.name), None)
                 if dry_run or self._remove(Path(entry.path), latest):
                     blobs, size = blobs + 1, size + status.st_size
         if not dry_run:
@@ -155,26 +181,53 @@ class DiskStore:
                 self._publish(descriptor, name, blob.digest)
         return blob
 
+    def _take(self, descriptor: int, blob: Blob, before: os.stat_result) -> bool:
+        """Link the file into the store. False if the system will not have it."""
+        name = self._draft()
+        new = os.open(self._new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # The descriptor and not a path: a path could be another file by now. With the descriptor of a directory
+            # Python calls linkat, the one way to follow the link in /proc.
+            os.link(f"/proc/self/fd/{descriptor}", Path(name).name, dst_dir_fd=new, follow_symlinks=True)
+        except OSError as error:
+            if error.errno in (errno.EMLINK, errno.EACCES, errno.ENOENT, *_CANNOT):
+                return False
+            raise
+        finally:
+            os.close(new)
+        try:
+            after = os.fstat(descriptor)
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                raise Conflict("a file", "it changed while it was being stored.", "Stop what writes to it first.")
+            if after.st_uid != os.geteuid():
+                os.fchown(descriptor, os.geteuid(), os.getegid())
+            os.utime(descriptor)
+            self._publish(descriptor, name, blob.digest)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+        return True
+
     def _present(self, blob: Blob) -> bool:
         """Whether the store has it, of the right size; if so, it counts as put just now."""
-        place = self._path(blob.digest)
+        status = self._touched(self._path(blob.digest))
+        return status is not None and status.st_size == blob.size  # else torn by a power cut: to be written over
+
+    def _touched(self, path: str) -> os.stat_result | None:
+        """The status of a blob, whose time is now recent; None if there is none."""
         try:
-            status = _status(place)
-        except FileNotFoundError:
-            return False
-        if status.st_size != blob.size:
-            return False  # torn by a power cut: to be written again, over it
-        if status.st_mtime < time.time() - _REFRESH:
-            try:
-                os.utime(place)
-            except FileNotFoundError:  # swept this moment
-                return False
-        return True
+            status = _status(path)
+            if status.st_mtime < time.time() - _REFRESH:
+                os.utime(path)
+        except FileNotFoundError:  # or swept this moment
+            return None
+        return status
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[int, str]]:
         """A new file in `new/`, gone when the block ends unless it was published."""
-        name = f"{self._new}/{os.getpid()}-{threading.get_ident()}-{next(self._ids)}-{time.monotonic_ns()}"
+        name = self._draft()
         descriptor = os.open(name, _DRAFT, 0o600)
         try:
             yield descriptor, name
@@ -184,6 +237,10 @@ class DiskStore:
             raise
         finally:
             os.close(descriptor)
+
+    def _draft(self) -> str:
+        """A name in `new/` that nobody else has."""
+        return f"{self._new}/{os.getpid()}-{threading.get_ident()}-{next(self._ids)}-{time.monotonic_ns()}"
 
     def _publish(self, descriptor: int, name: str, digest: Digest) -> None:
         os.fchmod(descriptor, 0o444)
@@ -282,6 +339,7 @@ class DiskStore:
     def _set_aside(self, digest: Digest) -> Fault:
         """Move a blob that is not what its name says out of the way, so that it can be put again."""
         aside = self.root / "damaged"
+        self._seen.pop(digest, None)
         with suppress(OSError):
             aside.mkdir(exist_ok=True)
             Path(self._path(digest)).rename(aside / digest)

@@ -37,11 +37,7 @@ class ObjectBlobStore:
 
     def has(self, digest: Digest) -> bool:
         with _answered("asking for a blob"):
-            try:
-                obstore.head(self._bucket, _key(digest))
-            except FileNotFoundError:
-                return False
-            return True
+            return self._recent(digest) is not None
 
     def put(self, source: BinaryIO, expected: Digest | None = None) -> Blob:
         """What is larger than one request is read twice: once to know its name, once to upload it. If it changes
@@ -57,7 +53,7 @@ class ObjectBlobStore:
         if expected is not None and blob.digest != expected:
             raise Invalid("what was to be stored", f"it is {blob.digest}, not {expected}.", "Fetch it again.")
         with _answered("putting a blob into the bucket"):
-            if self._present(blob):
+            if self._recent(blob.digest) == blob.size:
                 return blob
             if len(head) < SMALL:
                 obstore.put(self._bucket, _key(blob.digest), head, use_multipart=False)
@@ -114,12 +110,14 @@ class ObjectBlobStore:
                     blobs, size = blobs + 1, size + found["size"]
         return Swept(blobs, size)
 
-    def _present(self, blob: Blob) -> bool:
+    def _recent(self, digest: Digest) -> int | None:
+        """The size of a blob that is here, and young enough that no sweep takes it soon. A bucket cannot make an
+        object young but by uploading it again."""
         try:
-            found = obstore.head(self._bucket, _key(blob.digest))
+            found = obstore.head(self._bucket, _key(digest))
         except FileNotFoundError:
-            return False
-        return found["size"] == blob.size and found["last_modified"].timestamp() > time.time() - _DAY
+            return None
+        return found["size"] if found["last_modified"].timestamp() > time.time() - _DAY else None
 
     def _set_aside(self, digest: Digest) -> None:
         """Move a blob that is not what its name says out of the way, so that it can be put again."""

@@ -171,8 +171,10 @@ def _list(directory: int, prefix: str, depth: int, limit: int, found: list[Found
                 status = entry.stat(follow_symlinks=False)
                 mode = status.st_mode
                 if stat.S_ISREG(mode):
-                    kind = Kind.EXECUTABLE if mode & stat.S_IXUSR else Kind.FILE
-                    found.append(Found(path, kind, status.st_size, "", stamp(status)))
+                    kind = Kind.EXECUTABLE if mode & 0o100 else Kind.FILE
+                    size = status.st_size
+                    moments = Stamp(status.st_dev, status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
+                    found.append(Found(path, kind, size, "", moments))
                 elif stat.S_ISDIR(mode):
                     _list_below(entry.name, directory, path, depth, limit, found)
                 elif stat.S_ISLNK(mode):

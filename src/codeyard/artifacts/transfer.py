@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
-from codeyard.artifacts import BlobStore, Digest, Entry, Holder, Kind, Tree, read
+from codeyard.artifacts import Blob, BlobStore, Digest, Entry, Holder, Kind, Tree, read
 from codeyard.artifacts import tree as trees
 from codeyard.artifacts.failures import explain, explained
 from codeyard.artifacts.patterns import Pick
@@ -33,12 +33,20 @@ _Result = TypeVar("_Result")
 
 
 def store_tree(
-    root: Path, picks: Iterable[Pick], store: BlobStore, *, memory: Stamps | None = None, limits: Limits = USUAL
+    root: Path,
+    picks: Iterable[Pick],
+    store: BlobStore,
+    *,
+    memory: Stamps | None = None,
+    adopt: Callable[[int], Blob] | None = None,
+    limits: Limits = USUAL,
 ) -> Tree:
     """Put the picked files of `root` into the store. Safe on a directory that a build owned.
 
     `memory` spares reading files that have not changed since it was saved: only for directories that no build has
-    written to. Conflict if a file keeps changing; Invalid over the limits or for what is no regular file."""
+    written to. `adopt` is a store's way to take a file over as it is (`DiskStore.adopt`): only for a directory that
+    nobody will ever write to again. Conflict if a file keeps changing; Invalid over the limits or for what is no
+    regular file."""
     entries: list[Entry] = []
     wanted: list[Pick] = []
     total = 0
@@ -58,7 +66,7 @@ def store_tree(
 
     def put(batch: Sequence[Pick]) -> list[Entry]:
         with Workspace(root) as workspace:
-            return [_put(workspace, pick, store, memory) for pick in batch]
+            return [_put(workspace, pick, store, memory, adopt) for pick in batch]
 
     for done in _by_threads(put, _batches(wanted)):
         entries += done
@@ -193,13 +201,23 @@ def verify_tree(tree: Tree, root: Path, *, memory: Stamps | None = None) -> tupl
 # ── in ──
 
 
-def _put(workspace: Workspace, pick: Pick, store: BlobStore, memory: Stamps | None) -> Entry:
+def _put(
+    workspace: Workspace,
+    pick: Pick,
+    store: BlobStore,
+    memory: Stamps | None,
+    adopt: Callable[[int], Blob] | None,
+) -> Entry:
     """One file into the store; read again if it changes meanwhile."""
     source = pick.found.path
     for last in range(_TRIES, 0, -1):
         descriptor = workspace.open(source)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             try:
+                if adopt is not None:
+                    mode = os.fstat(descriptor).st_mode
+                    blob = adopt(descriptor)
+                    return Entry(pick.path, _kind(mode), blob.size, blob.digest)
                 with unchanging(descriptor, source) as status:
                     if status.st_size < _SMALL:
                         blob = store.put(io.BytesIO(os.read(descriptor, status.st_size + 1)))
@@ -213,8 +231,12 @@ def _put(workspace: Workspace, pick: Pick, store: BlobStore, memory: Stamps | No
                 continue
         if memory:
             memory.note(stamp(status), blob.digest)
-        return Entry(pick.path, Kind.EXECUTABLE if status.st_mode & 0o100 else Kind.FILE, blob.size, blob.digest)
+        return Entry(pick.path, _kind(status.st_mode), blob.size, blob.digest)
     raise AssertionError("the last try returns or raises")
+
+
+def _kind(mode: int) -> Kind:
+    return Kind.EXECUTABLE if mode & stat.S_IXUSR else Kind.FILE
 
 
 class _Bounded(io.FileIO):
