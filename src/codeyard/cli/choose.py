@@ -1,9 +1,17 @@
 """Which executor a build gets: the strongest that works here and can do what is asked."""
 
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from codeyard import __version__
 from codeyard.errors import Invalid
 from codeyard.executors import Ability, Executor
 
 NAMES = ("docker", "bubblewrap", "process")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def executor(name: str) -> Executor:
@@ -21,7 +29,7 @@ def executor(name: str) -> Executor:
     return ProcessExecutor()
 
 
-async def choose(wanted: str, image: str | None, *, privileged: bool) -> tuple[str, str]:
+async def choose(wanted: str, image: str | None, *, privileged: bool, state: Path) -> tuple[str, str]:
     """The executor to use and why. Invalid if none can do it."""
     if wanted != "auto":
         return wanted, "you asked for it"
@@ -31,11 +39,29 @@ async def choose(wanted: str, image: str | None, *, privileged: bool) -> tuple[s
             what = f"image {image}" if image is not None else "privileged mode"
             raise Invalid(what, f"only docker can give that, and it does not work here: {ability.detail}", ability.fix)
         return "docker", "an image is wanted" if image is not None else "privileged mode is wanted"
-    ability = await executor("bubblewrap").ability()
+    ability = await _bubblewrap(state)
     if ability.works:
         return "bubblewrap", "the strongest that needs no image; --image IMAGE chooses docker"
-    return "process", _warning(ability)
+    return "process", f"NO ISOLATION, nothing stronger works here without an image (bubblewrap: {ability.detail})"
 
 
-def _warning(bubblewrap: Ability) -> str:
-    return f"NO ISOLATION, nothing stronger works here without an image (bubblewrap: {bubblewrap.detail})"
+async def _bubblewrap(state: Path) -> Ability:
+    """Its ability. That it works is remembered until the next boot: trying it takes as long as a small build."""
+    memory, now = state / "bubblewrap-works", _circumstances()
+    with suppress(OSError, ValueError):
+        if json.loads(memory.read_text()) == now:
+            return Ability("bubblewrap", True, "it worked before")
+    ability = await executor("bubblewrap").ability()
+    if ability.works:
+        state.mkdir(parents=True, exist_ok=True)
+        staged = memory.with_name(f".{memory.name}.{os.getpid()}")
+        staged.write_text(json.dumps(now))
+        staged.rename(memory)
+    return ability
+
+
+def _circumstances() -> list[object]:
+    """What the ability depends on."""
+    found = shutil.which("bwrap")
+    when = Path(found).stat().st_mtime_ns if found else 0
+    return [__version__, _BOOT.read_text().strip(), os.geteuid(), found, when]

@@ -97,7 +97,7 @@ def run(
         return asyncio.run(_run(state, home, _screen(as_json, no_color), resumed=True))
     cwd = Path.cwd()
     spec = parse_location(source, cwd, version=source_version)
-    chosen, reason = asyncio.run(choose.choose(executor, image, privileged=privileged))
+    chosen, reason = asyncio.run(choose.choose(executor, image, privileged=privileged, state=state))
     if chosen != "docker" and image is not None:
         raise Invalid(f"--image {image}", f"{chosen} has no images.", "Leave it out, or use --executor docker.")
     if chosen == "docker" and image is None:
