@@ -1,6 +1,7 @@
 """What `codeyard run` shows: plain lines in a pipe, events for machines, phases and a summary on a terminal."""
 
 import codecs
+import io
 import json
 import shutil
 import sys
@@ -8,10 +9,11 @@ from typing import Protocol, TextIO
 
 import click
 
-from codeyard.cli.summary import Summary, seconds
+from codeyard.cli.summary import Summary, printable, seconds
 from codeyard.events import (
     BuildEnded,
     BuildStarted,
+    CommandEnded,
     CommandStarted,
     Event,
     LogWritten,
@@ -25,6 +27,7 @@ _TEXT_AT_MOST = 64 * 1024
 # Phases that a person waits for; the others are shown when they take long or go wrong.
 _SHOWN = {"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS"}
 _LONG = 0.5
+_COMMAND_LINES = 10  # of a command, so that a long script does not push the output away
 
 
 class Screen(Protocol):
@@ -76,6 +79,7 @@ class JsonLines:
     """One event per line (docs/events.md). What the build prints comes as text, undecodable bytes replaced."""
 
     def __init__(self, out: TextIO) -> None:
+        _say_anything(out, encoding="utf-8")
         self._out = out
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._last: Event | None = None
@@ -108,42 +112,50 @@ class Terminal:
     """Phases as they go, the running command, its output untouched, and a summary."""
 
     def __init__(self, out: TextIO, *, color: bool) -> None:
+        _say_anything(out)
         self._out, self._raw, self._color = out, out.buffer, color
         self._fresh = True  # the cursor is at the start of a line
         self._transient = False  # a progress line is shown, to be written over
+        self._blank = 0  # blank lines of the build's output that are not written yet
+        self._headed = ""  # the phase whose name was written
         self._summary = Summary(out, color=color)
 
     def event(self, event: Event) -> None:
         self._summary.learn(event)
-        if isinstance(event, BuildStarted):
-            verb = "Going on with" if event.resumed else "Building"
-            self._line(f"{self._style(verb, bold=True)} {event.build}")
-            loud = event.reason.startswith("NO ISOLATION")
-            how = f"{event.executor}: {event.reason}"
-            self._line(self._style(how, fg="yellow", bold=True) if loud else self._style(how, dim=True))
-        elif isinstance(event, PhaseStarted) and event.phase in _SHOWN:
-            self._line("")
-            self._line(self._style(f"▸ {event.phase}", fg="cyan", bold=True))
-        elif isinstance(event, CommandStarted):
-            self._line(self._style("$ ", fg="cyan") + self._style(event.command.rstrip("\n"), bold=True))
-        elif isinstance(event, PhaseEnded):
-            self._phase_ended(event)
-        elif isinstance(event, Progressed):
-            self._progress(event.what)
-        elif isinstance(event, BuildEnded):
-            self._line("")
-            self._summary.show()
+        match event:
+            case BuildStarted():
+                self._started(event)
+            case PhaseStarted() if event.phase in _SHOWN:
+                self._progress(event.phase)
+            case CommandStarted():
+                self._command_started(event)
+            case CommandEnded():
+                self._command_ended(event)
+            case PhaseEnded():
+                self._phase_ended(event)
+            case Progressed():
+                self._progress(event.what)
+            case BuildEnded():
+                self._line("")
+                self._summary.show()
+            case _:
+                pass
 
     def log(self, piece: LogPiece) -> None:
         self._summary.hear(piece)
         if piece.agent:
             return
-        content = piece.content.lstrip(b"\n") if self._fresh else piece.content
-        if content:
+        body = piece.content.rstrip(b"\n")
+        ends = len(piece.content) - len(body)
+        if body:
             self._clear()
-            self._raw.write(content)
-            self._raw.flush()
-            self._fresh = content.endswith(b"\n")
+            self._raw.write(b"\n" * self._blank + body)
+            self._fresh, self._blank = False, 0
+        if ends and not self._fresh:
+            self._raw.write(b"\n")
+            self._fresh, ends = True, ends - 1
+        self._raw.flush()
+        self._blank += ends
 
     def stopping(self) -> None:
         self._line(self._style("Stopping the build; press Ctrl-C once more to kill it.", fg="yellow"))
@@ -155,19 +167,51 @@ class Terminal:
         self._clear()
         self._out.flush()
 
+    def _started(self, event: BuildStarted) -> None:
+        verb = "Going on with" if event.resumed else "Building"
+        self._line(f"{self._style(verb, bold=True)} {event.build}")
+        how = printable(f"{event.executor}: {event.reason}")
+        loud = event.reason.startswith("NO ISOLATION")
+        self._line(self._style(how, fg="yellow", bold=True) if loud else self._style(how, dim=True))
+        self._line("")
+
+    def _command_started(self, event: CommandStarted) -> None:
+        if self._headed != event.phase:
+            self._headed = event.phase
+            self._line(self._style(f"▸ {event.phase}", fg="cyan", bold=True))
+        first, *more = event.command.rstrip("\n").expandtabs().split("\n")
+        self._line(self._style("$ ", fg="cyan") + self._style(printable(first), bold=True))
+        for line in more[: _COMMAND_LINES - 1]:
+            self._line(f"  {self._style(printable(line), bold=True)}")
+        if hidden := len(more[_COMMAND_LINES - 1 :]):
+            self._line(self._style(f"  … and {hidden} more line{'' if hidden == 1 else 's'}", dim=True))
+
+    def _command_ended(self, event: CommandEnded) -> None:
+        # The log ends what a command printed with a blank line; the rest of them are the build's own.
+        if self._blank > 1:
+            self._raw.write(b"\n" * (self._blank - 1))
+            self._raw.flush()
+        self._blank = 0
+        if event.exit_code != 0:
+            self._line(self._style(f"✘ exit status {event.exit_code} after {seconds(event.seconds)}", fg="red"))
+        elif event.seconds >= _LONG:
+            self._line(self._style(f"  {seconds(event.seconds)}", dim=True))
+
     def _phase_ended(self, event: PhaseEnded) -> None:
-        if event.phase in _SHOWN or event.seconds > _LONG or event.status != "SUCCEEDED":
-            good = event.status == "SUCCEEDED"
+        good = event.status == "SUCCEEDED"
+        if event.phase in _SHOWN or event.seconds > _LONG or not good:
             mark = self._style("✔" if good else "✘", fg="green" if good else "red", bold=True)
             state = "" if good else f" {event.status}"
             self._line(f"{mark} {event.phase}{state} {self._style(seconds(event.seconds), dim=True)}")
-        if event.message and event.status != "SUCCEEDED":
-            self._line(self._style(f"  {event.code}: {event.message}", fg="red"))
+        if event.message and not good:
+            self._line(self._style(f"  {event.code}: {printable(event.message)}", fg="red"))
+        if self._headed == event.phase:
+            self._line("")
 
     def _progress(self, text: str) -> None:
-        if not self._fresh:
+        if not self._fresh or self._blank:
             return
-        self._out.write(f"\r\x1b[K{self._style('  ' + text[: _columns() - 4], dim=True)}")
+        self._out.write(f"\r\x1b[K{self._style('  ' + printable(text)[: _columns() - 4], dim=True)}")
         self._out.flush()
         self._transient = True
 
@@ -188,6 +232,12 @@ class Terminal:
 
     def _style(self, text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None) -> str:
         return click.style(text, fg=fg, bold=bold, dim=dim) if self._color else text
+
+
+def _say_anything(out: TextIO, encoding: str | None = None) -> None:
+    """Let a character that the terminal's encoding lacks become a question mark, and not the end of the build."""
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(encoding=encoding, errors="replace")
 
 
 def _columns() -> int:

@@ -2,6 +2,8 @@
 
 import re
 from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from codeyard.events import (
@@ -18,7 +20,21 @@ from codeyard.logs import LogPiece
 
 _LAST_LINES = 12
 _KEPT_BYTES = 16 * 1024
-_BAR = 24
+_BAR = 32
+_WIDEST = 120  # columns; longer lines are hard to follow
+_FRAME = 4 + 9 + 2  # of the panel, the labels and the gap between
+_PRIMARY = "primary"
+_QUIET = {"QUEUED", "FINALIZING"}  # phases that the user has no part in
+_NOTABLE = 0.1  # seconds
+_SLOW = 0.01  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of spans, text and style each. `cut`: what is too long ends in an ellipsis, instead of being folded."""
+
+    spans: tuple[tuple[str, str], ...]
+    cut: bool = False
 
 
 class Summary:
@@ -66,31 +82,36 @@ class Summary:
 
     def show(self) -> None:
         """Write it."""
-        from rich.console import Console, Group
+        from rich.console import Console
         from rich.panel import Panel
         from rich.table import Table
         from rich.text import Text
 
         assert self._ended is not None
-        good = self._ended.status == "SUCCEEDED"
+        colour = "green" if self._ended.status == "SUCCEEDED" else "red"
+        console = Console(file=self._out, no_color=not self._color, highlight=False, soft_wrap=False)
+        width = min(console.width, _WIDEST)
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        for label, lines in self._sections():
-            for number, (text, style) in enumerate(lines):
-                table.add_row(label if number == 0 else "", Text(text, style=style))
-        console = Console(file=self._out, no_color=not self._color, highlight=False, soft_wrap=False)
-        title = Text(f"{'✔' if good else '✘'} {self._ended.status} in {seconds(self._ended.seconds)}")
-        title.stylize("bold green" if good else "bold red")
-        console.print(Panel(Group(table), title=title, title_align="left", border_style="green" if good else "red"))
+        for label, lines in self._sections(width - _FRAME):
+            for number, line in enumerate(lines):
+                cell = Text.assemble(*((printable(text), style) for text, style in line.spans))
+                if line.cut:
+                    cell.no_wrap, cell.overflow = True, "ellipsis"
+                table.add_row(label if number == 0 else "", cell)
+        mark = "✔" if colour == "green" else "✘"
+        title = Text(f"{mark} {self._ended.status} in {seconds(self._ended.seconds)}", f"bold {colour}")
+        console.print(Panel(table, title=title, title_align="left", border_style=colour, width=width))
 
-    def _sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
+    def _sections(self, width: int) -> list[tuple[str, list[Line]]]:
+        """What there is to say, by label; `width` is the room for a line."""
         assert self._ended is not None
-        found = [("Phases", self._phase_lines())]
+        found = [("Phases", self._phase_lines(width))]
         if self._failed is not None:
-            found.append(("Failed", self._failed_lines(*self._failed)))
+            found.append(("Failed", _failed_lines(*self._failed)))
         elif problem := next((phase for phase in self._phases if phase.status != "SUCCEEDED"), None):
-            found.append(("Failed", [(f"{problem.phase}: {problem.message or problem.status}", "red")]))
+            found.append(("Failed", [_line((f"{problem.phase}: {problem.message or problem.status}", "red"))]))
         tests = [report for report in self._reports if report.line_coverage is None]
         if tests:
             found.append(("Tests", [line for report in tests for line in _test_lines(report)]))
@@ -98,27 +119,34 @@ class Summary:
         if coverage:
             found.append(("Coverage", coverage))
         if self._caches:
-            found.append(("Cache", [(_cache_text(used), "") for used in self._caches]))
+            found.append(("Cache", self._cache_lines()))
         if self._artifacts:
-            found.append(("Artifacts", [line for made in self._artifacts for line in _artifact_lines(made)]))
+            named = max(len(made.identifier or _PRIMARY) for made in self._artifacts)
+            found.append(("Artifacts", [line for made in self._artifacts for line in _artifact_lines(made, named)]))
         if self._ended.exported:
-            found.append(("Exported", [(f"{name}={value}", "") for name, value in self._ended.exported.items()]))
-        found.append(("Log", [(self._ended.log, "")]))
+            found.append(("Exported", [_line((f"{name}={text}", "")) for name, text in self._ended.exported.items()]))
+        found.append(("Log", [_line((_place(self._ended.log), ""))]))
         return found
 
-    def _phase_lines(self) -> list[tuple[str, str]]:
-        longest = max((phase.seconds for phase in self._phases), default=0) or 1
-        lines = []
-        for phase in self._phases:
-            bar = "█" * round(_BAR * phase.seconds / longest)
-            state = "" if phase.status == "SUCCEEDED" else f"  {phase.status}"
-            lines.append((f"{phase.phase:<16} {seconds(phase.seconds):>8}  {bar}{state}", "red" if state else ""))
-        return lines
+    def _phase_lines(self, width: int) -> list[Line]:
+        """Every phase that took time, did something for the user or went wrong, with a bar for its share."""
+        shown = [phase for phase in self._phases if phase.phase not in _QUIET or _notable(phase)]
+        longest = max((phase.seconds for phase in shown), default=0) or 1
+        room = min(_BAR, max(0, width - 28))
+        return [
+            _line(
+                (f"{phase.phase:<16} {seconds(phase.seconds):>8}  ", "" if phase.status == "SUCCEEDED" else "red"),
+                ("━" * round(room * phase.seconds / longest), "cyan" if phase.status == "SUCCEEDED" else "red"),
+                ("" if phase.status == "SUCCEEDED" else f" {phase.status}", "bold red"),
+            )
+            for phase in shown
+        ]
 
-    def _failed_lines(self, failed: CommandEnded, tail: str) -> list[tuple[str, str]]:
-        first = failed.command.strip().splitlines()[0] if failed.command.strip() else failed.command
-        lines = [(f"{failed.phase}: {first}", "bold red"), (f"exit status {failed.exit_code}", "red")]
-        return [*lines, *((f"│ {line}", "") for line in tail.splitlines()[-_LAST_LINES:])]
+    def _cache_lines(self) -> list[Line]:
+        hit = any(used.action == "restore" and used.hit for used in self._caches)
+        # What was found whole stays as it is, and need not be said.
+        said = [used for used in self._caches if used.action == "restore" or used.hit or not hit]
+        return [line for used in said for line in _cache_use(used)]
 
     def _last_lines(self) -> str:
         text = b"".join(self._tail).decode(errors="replace")
@@ -128,33 +156,82 @@ class Summary:
         return "\n".join(re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", line) for line in lines if line.strip())
 
 
-def _test_lines(report: ReportMade) -> list[tuple[str, str]]:
+def _line(*spans: tuple[str, str], cut: bool = False) -> Line:
+    return Line(spans, cut)
+
+
+def _notable(phase: PhaseEnded) -> bool:
+    return phase.status != "SUCCEEDED" or phase.seconds >= _NOTABLE
+
+
+def _failed_lines(failed: CommandEnded, tail: str) -> list[Line]:
+    first = failed.command.strip().splitlines()[0] if failed.command.strip() else failed.command
+    head = _line((f"{failed.phase}: ", "red"), (first, "bold red"), (f"  exit status {failed.exit_code}", "red"))
+    return [head, *(_line(("│ ", "red"), (line, "")) for line in tail.splitlines()[-_LAST_LINES:])]
+
+
+def _test_lines(report: ReportMade) -> list[Line]:
     counts = report.counts
     failed = counts.get("FAILED", 0) + counts.get("ERROR", 0)
-    text = f"{report.name}: {counts.get('SUCCEEDED', 0)} passed, {failed} failed, {counts.get('SKIPPED', 0)} skipped"
-    if report.status == "INCOMPLETE":
-        text += " (incomplete: see the log)"
-    lines = [(text, "red" if failed else "yellow" if report.status == "INCOMPLETE" else "green")]
-    lines += [(f"  ✘ {name}", "red") for name in report.failed]
-    slow = ", ".join(f"{name} {seconds(took)}" for name, took in report.slowest)
-    return [*lines, (f"  slowest: {slow}", "dim")] if slow else lines
+    skipped = counts.get("SKIPPED", 0)
+    passed = counts.get("SUCCEEDED", 0)
+    lines = [
+        _line(
+            (f"{report.name}  ", ""),
+            (f"{passed:,} passed", "green" if passed else "dim"),
+            (", ", "dim"),
+            (f"{failed:,} failed", "bold red" if failed else "dim"),
+            (", ", "dim"),
+            (f"{skipped:,} skipped", "yellow" if skipped else "dim"),
+            ("  incomplete: see the log" if report.status == "INCOMPLETE" else "", "yellow"),
+        )
+    ]
+    lines += [_line((f"  ✘ {name}", "red")) for name in report.failed]
+    # One that took no time worth a look is not slow.
+    slow = [(name, took) for name, took in report.slowest if took >= _SLOW]
+    return lines + [_line((f"  {seconds(took):>7}  {name}", "dim"), cut=True) for name, took in slow]
 
 
-def _coverage_line(report: ReportMade) -> tuple[str, str]:
+def _coverage_line(report: ReportMade) -> Line:
     branches = "" if report.branch_coverage is None else f", {report.branch_coverage:.1f} % of branches"
-    return f"{report.name}: {report.line_coverage:.1f} % of lines{branches}", ""
+    return _line((f"{report.name}  {report.line_coverage:.1f} % of lines{branches}", ""))
 
 
-def _cache_text(used: CacheUsed) -> str:
+def _cache_use(used: CacheUsed) -> list[Line]:
+    amount = f"{_count(used.files, 'file')}, {size(used.bytes)}"
     if used.action == "save":
-        return f"saved {used.files:,} files, {size(used.bytes)}" if used.hit else f"not saved: {used.key}"
-    return f"hit: {used.files:,} files, {size(used.bytes)}  {used.key}" if used.hit else "miss"
+        return [_line((f"saved  {amount}", "") if used.hit else (f"not saved: {used.key}", "yellow"))]
+    if not used.hit:
+        return [_line(("miss", "yellow"))]
+    return [
+        _line(("hit", "green"), (f"  {amount}", "")),
+        *([_line((f"  {used.key}", "dim"), cut=True)] * bool(used.key)),
+    ]
 
 
-def _artifact_lines(made: ArtifactMade) -> list[tuple[str, str]]:
-    name = made.identifier or "primary"
-    text = f"{name}: {made.files:,} file{'' if made.files == 1 else 's'}, {size(made.bytes)}  {made.digest[:19]}…"
-    return [(text, ""), (f"  {made.location}", "dim")]
+def _artifact_lines(made: ArtifactMade, named: int) -> list[Line]:
+    name = made.identifier or _PRIMARY
+    amount = f"{_count(made.files, 'file')}, {size(made.bytes)}"
+    return [
+        _line((f"{name:<{named}}  {amount}  ", ""), (f"{made.digest[:19]}…", "dim")),
+        _line((f"  {_place(made.location)}", "cyan")),
+    ]
+
+
+def _place(location: str) -> str:
+    """A path as one would type it from here; anything else as it is."""
+    here = Path.cwd()
+    path = Path(location)
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else location
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """`text` with nothing in it that could move a terminal's cursor or change its colours."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def seconds(count: float) -> str:
