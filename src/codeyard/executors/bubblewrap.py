@@ -36,7 +36,7 @@ from codeyard.executors.processes import ProcessId
 from codeyard.executors.supervisor import Control
 
 _T = TypeVar("_T")
-_DYING = 30.0  # seconds that a killed sandbox may take on a busy machine
+_DYING = 10.0  # seconds that a killed sandbox may take on a busy machine
 
 
 class BubblewrapSandbox:
@@ -66,8 +66,7 @@ class BubblewrapSandbox:
         await carry_in(self._control, self._alive, source, path)
 
     async def close(self) -> None:
-        for process in self._records.processes():
-            await _end(process)
+        await _end(self._records.processes())
         await self._control.finish()
         await self._records.group().remove()
         await Group.existing(self._spec.id, here()).remove()  # its opener may have died before it wrote that down
@@ -186,8 +185,19 @@ def _apart(work: Callable[[], _T]) -> "Future[_T]":
     return future
 
 
-async def _end(process: ProcessId) -> None:
-    """Kill it and wait until it is gone; with the first process of a pid namespace go all the others."""
+async def _end(processes: tuple[ProcessId, ...]) -> None:
+    """Kill the first, and with it all of its pid namespace; the second sees to its remains, and ends by itself."""
+    for process in processes:
+        _kill(process)
+        deadline = time.monotonic() + _DYING
+        while any(one.alive() for one in processes) and time.monotonic() < deadline:
+            await asyncio.sleep(0.0005)
+    for process in processes:
+        with suppress(ChildProcessError):  # another process may have started it
+            os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+
+
+def _kill(process: ProcessId) -> None:
     with suppress(ProcessLookupError):
         handle = os.pidfd_open(process.pid)
         try:
@@ -195,11 +205,6 @@ async def _end(process: ProcessId) -> None:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)
-    deadline = time.monotonic() + _DYING
-    while process.alive() and time.monotonic() < deadline:
-        await asyncio.sleep(0.0005)
-    with suppress(ChildProcessError):  # another process may have started it
-        os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
 
 
 def _lost(spec: SandboxSpec) -> SandboxLost:

@@ -124,6 +124,7 @@ def make(spec: SandboxSpec, mode: Mode) -> None:
     clear(spec)  # what is left of an opener that died
     records = Records(spec.home)
     records.directory.mkdir()
+    spec.home.chmod(0o700)  # set-user-id files of the build's root are root's there: nobody may come near them
     try:
         Control(spec, ROOT).prepare()
         records.write("mode", mode)
@@ -284,7 +285,7 @@ def _start(
     spec: SandboxSpec, mode: Mode, records: Records, users: int | None, bounds: _Bounds, stack: ExitStack
 ) -> None:
     told = _arguments(spec, mode)
-    passed = [] if users is None else [users]
+    passed = []
     if not spec.privileged and (program := seccomp.program(os.uname().machine)) is not None:
         passed.append(_in_memory(program, stack))
         told += ["--seccomp", str(passed[-1])]
@@ -299,7 +300,7 @@ def _start(
     if users is not None:
         if not spec.privileged:
             command = ["/bin/sh", "-c", _NO_NAMESPACES_BELOW, "sh", *command]
-        command = ["nsenter", f"--user=/proc/self/fd/{users}", "--setuid=0", "--setgid=0", "--", *command]
+        command = ["nsenter", f"--user=/proc/{os.getpid()}/fd/{users}", "--setuid=0", "--setgid=0", "--", *command]
     errors = records.directory / "errors"
     with errors.open("wb") as said:
         try:

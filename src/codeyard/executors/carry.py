@@ -99,6 +99,7 @@ class _Pipe(io.RawIOBase):
         path = control.commands / f"carry-{uuid.uuid4().hex}"  # where the build can make nothing else of it
         os.mkfifo(path, 0o600)
         try:
+            path.chmod(0o666)  # its root need not be ours; nobody else gets as far as here
             pipe = cls(path, f"{control.inside}/commands/{path.name}")
             try:
                 yield pipe
