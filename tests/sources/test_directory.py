@@ -378,6 +378,28 @@ async def test_a_cancelled_copy_stops(
     assert len(seen) == after < 5
 
 
+async def test_a_repository_that_is_tidied_up_meanwhile_is_copied_whole(
+    source: DirectorySource, repo: Repo, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git does by itself, behind a commit: loose objects go away, and are in a pack."""
+    for number in range(30):
+        repo.commit("changed", f"number {number}")
+    copy = Copier.file
+    tidied: list[str] = []
+
+    def tidy(self: Copier, source: str, target: str) -> bool:
+        if "/.git/objects/" in source and not tidied:
+            tidied.append(repo.git("gc", "--quiet", "--prune=now"))
+        return copy(self, source, target)
+
+    monkeypatch.setattr(Copier, "file", tidy)
+    await source.fetch(spec_of(repo.path), out, quiet)
+
+    assert tidied == [""]
+    assert git(out, "fsck", "--no-dangling") == ""
+    assert git(out, "rev-list", "--count", "HEAD") == "31"
+
+
 # ── hostile directories ──
 
 

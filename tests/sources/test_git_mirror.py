@@ -219,3 +219,12 @@ async def test_a_server_that_never_answers_is_given_up(
         await GitSource(tmp_path / "cache", base, timeout=1).fetch(spec_of(server), out, quiet)
 
     assert time.monotonic() - start < 10
+
+
+async def test_a_cache_that_cannot_be_written_to_is_told(
+    server: GitServer, history: History, out: Path, tmp_path: Path, base: dict[str, str]
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+
+    with pytest.raises(SourceError, match=r"cache/git: not a directory"):
+        await GitSource(tmp_path / "cache", base).fetch(spec_of(server), out, quiet)

@@ -13,7 +13,7 @@ from typing import Any
 from codeyard.artifacts.zips import USUAL, extract_zip
 from codeyard.errors import CodeyardError, Invalid
 from codeyard.sources import Fetched, SourceError, SourceKind, SourceSpec
-from codeyard.sources.copying import clear, in_thread, measure, trouble
+from codeyard.sources.copying import clear, in_thread, measure, told, trouble
 
 OBJECT_LIMIT = USUAL.entries
 SIZE_LIMIT = USUAL.size  # bytes, of a zip or of all objects of a folder
@@ -107,9 +107,10 @@ async def _unpack(packed: Path, name: str, destination: Path) -> None:
         raise
     except CodeyardError as error:
         raise SourceError(f"Unable to unpack {name}: {error.what}", error.why, error.fix) from None
-    for entry in sorted(inside.iterdir()):
-        entry.rename(destination / entry.name)
-    inside.rmdir()
+    with told(destination):
+        for entry in sorted(inside.iterdir()):
+            entry.rename(destination / entry.name)
+        inside.rmdir()
 
 
 async def _list(bucket: Any, prefix: str) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -173,6 +173,15 @@ def trouble(path: str, error: OSError) -> SourceError:
         case _:
             fix = "Mend it, or let git ignore it."
     return SourceError(f"Unable to copy {shown}", f"{reason}.", fix)
+
+
+@contextmanager
+def told(place: Path) -> Iterator[None]:
+    """Whatever the disk refuses meanwhile is an error about the file it names, or else about `place`."""
+    try:
+        yield
+    except OSError as error:
+        raise trouble(str(error.filename or place), error) from None
 
 
 def clear(directory: Path) -> None:

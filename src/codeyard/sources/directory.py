@@ -16,7 +16,7 @@ from pathlib import Path
 
 from codeyard.errors import Invalid
 from codeyard.sources import Fetched, SourceError, SourceKind, SourceSpec
-from codeyard.sources.copying import Copier, clear, in_thread
+from codeyard.sources.copying import Copier, clear, in_thread, told
 from codeyard.sources.git_command import GitFailed, clone_error
 from codeyard.sources.git_names import place_of
 from codeyard.sources.git_settings import render_settings, settings_for_build
@@ -53,6 +53,10 @@ class DirectorySource:
         """Copy `spec.location` into `destination`. SourceError."""
         if spec.kind is not SourceKind.DIRECTORY:
             raise Invalid(f"source of kind {spec.kind}", "it is not a directory.", "Name a directory.")
+        with told(destination):
+            return await self._fetch(spec, destination, progress)
+
+    async def _fetch(self, spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
         root = Path(spec.location)
         if not root.is_dir():
             raise SourceError(f"Unable to read {spec.location}", "it is no directory any more.", "Name another.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from codeyard.errors import Invalid
 from codeyard.sources import Credential, Fetched, SourceError, SourceKind, SourceSpec, not_found, split_credential
-from codeyard.sources.copying import Copier, clear, in_thread, measure
+from codeyard.sources.copying import Copier, clear, in_thread, measure, told
 from codeyard.sources.git_command import GitFailed, Server, clone_error, environment_alone, run_git
 from codeyard.sources.git_mirror import Found, Lock, Mirror, Remote, VersionNotFound, locked
 from codeyard.sources.git_names import Wanted, hide_credentials, is_shallow, parse_version, place_of, resolve_submodule
@@ -85,6 +85,10 @@ class GitSource:
         """Clone `spec.location` at `spec.version` into `destination`. SourceError."""
         if spec.kind is not SourceKind.GIT:
             raise Invalid(f"source of kind {spec.kind}", "it is not git.", "Name a git URL.")
+        with told(destination):
+            return await self._fetch(spec, destination, progress)
+
+    async def _fetch(self, spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
         wanted = parse_version(spec.version)
         if wanted is None:
             raise not_found(spec, f"git allows no name such as {spec.version!r}.", "Name a branch, a tag or a commit.")

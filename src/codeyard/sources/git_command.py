@@ -211,53 +211,83 @@ async def run_git(
         raise SourceError(
             "Git clone failed: git is not installed", "the sources are fetched with it.", "Install git."
         ) from None
-    assert child.stdout is not None
-    assert child.stderr is not None
-    listener = _Listener(hide, progress)
+    output, listener = _Output(), _Listener(hide, progress)
+    reading = asyncio.gather(output.read(child.stdout), listener.listen(child.stderr))
     try:
         async with asyncio.timeout(timeout):
-            output, _ = await asyncio.gather(_read(child.stdout), listener.listen(child.stderr))
-            code = await child.wait()
+            await _until_said(child, reading)
     except TimeoutError:
         raise SourceError(
             "Git clone failed: it took too long", f"git ran for more than {timeout:.0f} seconds.", "Try again."
         ) from None
     finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         await asyncio.shield(_end(child))
-    if code != 0:
-        raise GitFailed(code, listener.said())
-    return output
+    if child.returncode:
+        raise GitFailed(child.returncode, listener.said())
+    return b"".join(output.chunks)
 
 
-async def _read(stream: asyncio.StreamReader) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await stream.read(1 << 18):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > OUTPUT_LIMIT:
-            raise SourceError(
-                "Git clone failed: git says too much",
-                f"more than {OUTPUT_LIMIT >> 20} MB of names.",
-                "Name a smaller repository.",
-            )
-    return b"".join(chunks)
+async def _until_said(child: asyncio.subprocess.Process, reading: asyncio.Future[tuple[None, None]]) -> None:
+    """Wait until git has said everything and ended. What it left behind (ssh does, for the next connection) may hold
+    its pipes open for ever: that is not waited for.
+    """
+    left = 5
+    while left:
+        done, _ = await asyncio.wait({reading}, timeout=0.1)
+        if done:
+            reading.result()
+            await child.wait()
+            return
+        left -= child.returncode is not None
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
     """Leave nothing of it. Its session is its own, so its group holds its children too."""
     if child.returncode is None:
         _signal(child, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
-                await child.wait()
+        await _poll(child, GRACE)
     _signal(child, signal.SIGKILL)
-    await child.wait()
+    for stream in (child.stdout, child.stderr):
+        with suppress(TimeoutError, AttributeError):
+            async with asyncio.timeout(0.5):  # closes the pipe, unless something else holds it
+                while await stream.read(1 << 16):  # type: ignore[union-attr]
+                    pass
+    await _poll(child, GRACE)
+
+
+async def _poll(child: asyncio.subprocess.Process, seconds: float) -> None:
+    """Wait for its end by looking: Process.wait would wait for its pipes too."""
+    for _ in range(int(seconds / 0.01)):
+        if child.returncode is not None:
+            return
+        await asyncio.sleep(0.01)
 
 
 def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
+
+
+class _Output:
+    """What git prints, up to a bound."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+
+    async def read(self, stream: asyncio.StreamReader | None) -> None:
+        assert stream is not None
+        size = 0
+        while chunk := await stream.read(1 << 18):
+            self.chunks.append(chunk)
+            size += len(chunk)
+            if size > OUTPUT_LIMIT:
+                raise SourceError(
+                    "Git clone failed: git says too much",
+                    f"more than {OUTPUT_LIMIT >> 20} MB of names.",
+                    "Name a smaller repository.",
+                )
 
 
 class _Listener:
@@ -271,7 +301,8 @@ class _Listener:
         self._lines: deque[str] = deque(maxlen=20)
         self._next = 0.0
 
-    async def listen(self, stream: asyncio.StreamReader) -> None:
+    async def listen(self, stream: asyncio.StreamReader | None) -> None:
+        assert stream is not None
         rest = b""
         while chunk := await stream.read(1 << 14):
             *lines, rest = re.split(rb"(?<=[\r\n])", rest + chunk)
