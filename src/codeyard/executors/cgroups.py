@@ -204,9 +204,8 @@ def _make(parent: Path, id: str, hierarchy: Hierarchy) -> tuple[Path, frozenset[
 def _hand_down(group: Path, resources: frozenset[str]) -> None:
     """Let the groups below limit them. In v2 one with processes of its own may not (EBUSY): then they stay without."""
     for name in resources:
-        with suppress(OSError):
-            with (group / "cgroup.subtree_control").open("r+") as file:  # which makes no file where there is none
-                file.write(f"+{name}")
+        with suppress(OSError), (group / "cgroup.subtree_control").open("r+") as file:
+            file.write(f"+{name}")
 
 
 def _may_move(parent: Path, hierarchy: Hierarchy) -> bool:
