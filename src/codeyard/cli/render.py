@@ -118,6 +118,7 @@ class Terminal:
         self._transient = False  # a progress line is shown, to be written over
         self._blank = 0  # blank lines of the build's output that are not written yet
         self._headed = ""  # the phase whose name was written
+        self._apart = ""  # what stands above: nothing, a phase on a line, or one with its commands
         self._summary = Summary(out, color=color)
 
     def event(self, event: Event) -> None:
@@ -178,6 +179,7 @@ class Terminal:
     def _command_started(self, event: CommandStarted) -> None:
         if self._headed != event.phase:
             self._headed = event.phase
+            self._part("commands")
             self._line(self._style(f"▸ {event.phase}", fg="cyan", bold=True))
         first, *more = event.command.rstrip("\n").expandtabs().split("\n")
         self._line(self._style("$ ", fg="cyan") + self._style(printable(first), bold=True))
@@ -200,13 +202,19 @@ class Terminal:
     def _phase_ended(self, event: PhaseEnded) -> None:
         good = event.status == "SUCCEEDED"
         if event.phase in _SHOWN or event.seconds > _LONG or not good:
+            if self._headed != event.phase:
+                self._part("line")
             mark = self._style("✔" if good else "✘", fg="green" if good else "red", bold=True)
             state = "" if good else f" {event.status}"
             self._line(f"{mark} {event.phase}{state} {self._style(seconds(event.seconds), dim=True)}")
         if event.message and not good:
             self._line(self._style(f"  {event.code}: {printable(event.message)}", fg="red"))
-        if self._headed == event.phase:
+
+    def _part(self, coming: str) -> None:
+        """A blank line, but not between phases of a line each."""
+        if self._apart == "commands" or (self._apart and coming == "commands"):
             self._line("")
+        self._apart = coming
 
     def _progress(self, text: str) -> None:
         if not self._fresh or self._blank:

@@ -166,8 +166,9 @@ def _notable(phase: PhaseEnded) -> bool:
 
 def _failed_lines(failed: CommandEnded, tail: str) -> list[Line]:
     first = failed.command.strip().splitlines()[0] if failed.command.strip() else failed.command
-    head = _line((f"{failed.phase}: ", "red"), (first, "bold red"), (f"  exit status {failed.exit_code}", "red"))
-    return [head, *(_line(("│ ", "red"), (line, "")) for line in tail.splitlines()[-_LAST_LINES:])]
+    head = _line((f"{failed.phase}: ", "red"), (first, "bold red"), cut=True)
+    end = _line((f"exit status {failed.exit_code} after {seconds(failed.seconds)}", "red"))
+    return [head, end, *(_line(("│ ", "red"), (line, "")) for line in tail.splitlines()[-_LAST_LINES:])]
 
 
 def _test_lines(report: ReportMade) -> list[Line]:
