@@ -40,3 +40,15 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small file system needs root")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a file system that cannot be written to, not even by root."""
+    place = tmp_path / "read-only"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(place)], capture_output=True)
+    if made.returncode != 0:
+        pytest.skip("mounting a read-only file system needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

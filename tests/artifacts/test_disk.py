@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,65 @@ def test_an_executable_reader_gets_a_copy(store: DiskStore, place: Path) -> None
 
     assert (place / "run").stat().st_nlink == 1
     assert (store.root / "blobs" / digest[:2] / digest[2:]).stat().st_mode & 0o111 == 0
+
+
+# ── taking files over ──
+
+
+def adopted(store: DiskStore, file: Path) -> Digest:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return store.adopt(descriptor).digest
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("size", [0, 10, 3 << 20])
+def test_a_spent_file_is_taken_over_as_it_is(store: DiskStore, tmp_path: Path, size: int) -> None:
+    (tmp_path / "spent").write_bytes(b"s" * size)
+    os.utime(tmp_path / "spent", (0, 0))
+
+    digest = adopted(store, tmp_path / "spent")
+
+    blob = (store.root / "blobs" / digest[:2] / digest[2:]).stat()
+    assert (blob.st_ino, blob.st_mode & 0o777) == ((tmp_path / "spent").stat().st_ino, 0o444)
+    assert read(store, digest, size) == b"s" * size
+    assert store.sweep(lambda _: False, older_than=3600).blobs == 0  # it counts as put now
+    assert list((store.root / "new").iterdir()) == []
+
+
+def test_a_spent_file_that_is_known_is_not_taken(store: DiskStore, tmp_path: Path) -> None:
+    store.put(io.BytesIO(b"known"))
+    (tmp_path / "spent").write_bytes(b"known")
+
+    adopted(store, tmp_path / "spent")
+
+    assert (tmp_path / "spent").stat().st_nlink == 1
+
+
+def test_a_spent_file_with_another_name_is_copied(store: DiskStore, tmp_path: Path) -> None:
+    (tmp_path / "spent").write_bytes(b"spent")
+    (tmp_path / "other").hardlink_to(tmp_path / "spent")
+
+    digest = adopted(store, tmp_path / "spent")
+    (tmp_path / "other").write_bytes(b"changed")
+
+    assert read(store, digest, 10) == b"spent"
+
+
+def test_a_spent_file_on_another_disk_is_copied(store: DiskStore, tiny_disk: Path) -> None:
+    (tiny_disk / "spent").write_bytes(b"spent")
+
+    assert read(store, adopted(store, tiny_disk / "spent"), 10) == b"spent"
+
+
+def test_a_spent_file_of_another_user_becomes_ours(store: DiskStore, tmp_path: Path) -> None:
+    (tmp_path / "spent").write_bytes(b"spent")
+    (tmp_path / "spent").chmod(0o666)
+    with suppress(PermissionError):  # only root can give a file away; for others it is theirs already
+        os.chown(tmp_path / "spent", 65534, 65534)
+
+    digest = adopted(store, tmp_path / "spent")
+
+    blob = (store.root / "blobs" / digest[:2] / digest[2:]).stat()
+    assert (blob.st_uid, blob.st_mode & 0o777) == (os.geteuid(), 0o444)

@@ -57,6 +57,16 @@ def test_what_is_stored_can_be_placed(root: Path, store: DiskStore, tmp_path: Pa
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["place"]
 
 
+def test_a_spent_tree_is_taken_over_and_is_the_same_tree(root: Path, store: DiskStore, tmp_path: Path) -> None:
+    copied = stored(root, DiskStore(tmp_path / "other"))
+
+    tree = store_tree(root, everything(root), store, adopt=store.adopt)
+
+    assert tree == copied
+    place_tree(tree, store, tmp_path / "place")
+    assert verify_tree(tree, tmp_path / "place") == ()
+
+
 def test_a_manifest_is_kept_under_the_tree_s_own_digest(root: Path, store: DiskStore) -> None:
     tree = stored(root, store)
 

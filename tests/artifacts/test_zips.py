@@ -6,6 +6,7 @@ import stat
 import struct
 import subprocess
 import zipfile
+from contextlib import suppress
 from hashlib import md5, sha256
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,7 +23,7 @@ from codeyard.artifacts.zips import Bounds, Sums, extract_zip, write_zip
 from codeyard.errors import CodeyardError, Conflict, Invalid
 from tests.artifacts.files import contents, lay
 
-FILES = {
+FILES: dict[str, str | bytes] = {
     "a.txt": "A" * 5000,
     "bin/run": "#!/bin/sh\n",
     "bin/link": "-> run",
@@ -167,11 +168,11 @@ def test_links_that_together_lead_out_are_refused(tmp_path: Path) -> None:
 
 def test_a_link_within_is_kept(tmp_path: Path) -> None:
     extract_zip(
-        crafted(tmp_path / "a.zip", ("d/f", b"F", FILE), ("d/up", b"../d/./f", LINK), ("root", b".", LINK)),
+        crafted(tmp_path / "a.zip", ("d/f", b"F", FILE), ("d/up", b"../d/f", LINK), ("root", b".", LINK)),
         tmp_path / "out",
     )
 
-    assert contents(tmp_path / "out") == {"d/f": "F", "d/up": "-> ../d/./f", "root": "-> ."}
+    assert contents(tmp_path / "out") == {"d/f": "F", "d/up": "-> ../d/f", "root": "-> ."}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -329,7 +330,5 @@ def test_a_zip_with_any_byte_changed_is_refused_or_harmless(
 
 def unpacked_or_not(archive: Path, target: Path) -> None:
     """Any other error than one of ours is a failure."""
-    try:
+    with suppress(CodeyardError):
         extract_zip(archive, target)
-    except CodeyardError:
-        pass

@@ -12,6 +12,8 @@ _SHUT = {
     errno.EACCES: "this user may not write there.",
     errno.EPERM: "this user may not write there.",
     errno.ENOTDIR: "a part of the path is a file.",
+    errno.EEXIST: "a file is in its place.",
+    errno.ENOENT: "a part of the path does not exist, and cannot be made.",
     errno.EISDIR: "a directory is in the way.",
     errno.ELOOP: "a symbolic link is in the way.",
     errno.ENAMETOOLONG: "a name is longer than the file system allows.",

@@ -160,8 +160,9 @@ def open_bucket(url: str, *, endpoint: str | None = None) -> ObjectStore:
         raise Invalid(f"address {url!r}", f"{_first_line(error)}.", "Write s3://bucket/prefix.") from error
 
 
-def upload(bucket: ObjectStore, key: str, pieces: BinaryIO | bytes, metadata: dict[str, str]) -> None:
-    """Put one object, replacing what has the key, with user metadata beside it."""
+def upload(bucket: ObjectStore, key: str, pieces: BinaryIO | Iterator[bytes] | bytes, metadata: dict[str, str]) -> None:
+    """Put one object, replacing what has the key, with user metadata beside it. A file must be seekable; an iterator
+    that raises ends the upload before anything is visible."""
     with _answered(f"writing object {key!r}"):
         try:
             obstore.put(bucket, key, pieces, attributes=metadata, chunk_size=SMALL, max_concurrency=4)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from codeyard.artifacts import BlobStore, Digest, Entry, Kind, Tree
+from codeyard.artifacts import BlobStore, Digest, Entry, Kind, Tree, chunks
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.transfer import move_over, place_tree
 from codeyard.artifacts.zips import Sums, write_zip
@@ -121,10 +121,10 @@ def publish_to_bucket(
     def send(entry: Entry) -> None:
         assert entry.digest is not None
         with store.open(entry.digest) as file:
-            content = file if entry.size > (8 << 20) else file.read()
+            content = chunks(file) if entry.size > (8 << 20) else file.read()
             upload(bucket, f"{key}/{entry.path}" if key else entry.path, content, metadata)
 
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="publish") as pool:
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="publish") as pool:
         for _ in pool.map(send, [entry for entry in tree.entries if entry.digest is not None]):
             pass
     return Published(location, tree.digest, tree.files, tree.size)

@@ -194,6 +194,9 @@ def _plan(archive: zipfile.ZipFile, bounds: Bounds) -> list[tuple[str, Kind, zip
 
 def _path(member: zipfile.ZipInfo) -> str:
     raw = member.orig_filename  # `filename` ends at a NUL
+    if member.create_system == _UNIX and not member.flag_bits & 0x800:
+        # The format says code page 437, and Python believes it; the tools of Unix write the bytes that they find.
+        raw = os.fsdecode(raw.encode("cp437"))
     path = raw.removesuffix("/")
     if raw in ("./", "."):
         return ""
