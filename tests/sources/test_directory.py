@@ -544,4 +544,4 @@ async def test_twelve_thousand_files_take_seconds(source: DirectorySource, tmp_p
     fetched = await source.fetch(spec_of(repo.path), out, quiet)
 
     assert fetched.files == 12_000
-    assert time.monotonic() - start < 10  # about one, on a machine that does nothing else
+    assert time.monotonic() - start < 40  # about one, on a machine that does nothing else
