@@ -43,6 +43,7 @@ from codeyard.secrets import SecretProvider
 from codeyard.sources import Fetched, Source, SourceKind, SourceSpec, parse_location, split_credential
 
 _BUILDSPEC_AT_MOST = 1 << 20
+_EVENT_AT_MOST = 4 << 20  # bytes: a command may be as long as a buildspec
 MACHINE_IMAGE = "codeyard/machine"  # what CODEBUILD_BUILD_IMAGE says where no image is used
 
 
@@ -135,7 +136,7 @@ async def perform(state: Path, home: Path, watcher: Watcher, stop: asyncio.Event
     if (home / "result.json").exists():
         _clear(home)  # perhaps the process that ended it died in doing so
         raise Conflict(f"build {request.id}", "it has already ended.", f"Its log is {home / 'log'}.")
-    with _alone(home, request.id), (home / "events.jsonl").open("a") as record:
+    with _alone(home, request.id), _events(home / "events.jsonl") as record:
         executor = choose.executor(request.executor)
         emit = _recording(watcher, record)
         tools = _tools(state, home, request, executor, emit, watcher, stop)
@@ -164,6 +165,17 @@ def _alone(home: Path, id: str) -> Iterator[None]:
         except BlockingIOError:
             raise Conflict(f"build {id}", "another process is running it.", "Watch that one.") from None
         yield
+
+
+@contextmanager
+def _events(path: Path) -> Iterator[TextIO]:
+    """Open it to write on, without the half of a line that a machine's sudden end may have left."""
+    with path.open("a+b") as file:
+        file.seek(max(0, file.tell() - _EVENT_AT_MOST))
+        last = file.read()
+        file.truncate(file.tell() - len(last) + last.rfind(b"\n") + 1)
+    with path.open("a") as record:
+        yield record
 
 
 def _recording(watcher: Watcher, record: TextIO) -> Callable[[Event], None]:
