@@ -9,11 +9,13 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from codeyard.builds.run import Finished
 from codeyard.cli import local
 from codeyard.cli.run import exit_code
 from codeyard.events import Event
@@ -160,9 +162,7 @@ class Yard:
             },
         )
 
-    async def _perform(
-        self, home: Path, pieces: list[LogPiece], resumed: bool, stop_after: float | None
-    ) -> local.Finished:
+    async def _perform(self, home: Path, pieces: list[LogPiece], resumed: bool, stop_after: float | None) -> Finished:
         stop = asyncio.Event()
         watcher = local.Watcher(self.heard.append, pieces.append)
         if stop_after is not None:
@@ -204,14 +204,15 @@ class Yard:
 
     def start(self, *options: str, **env: str) -> subprocess.Popen[bytes]:
         """The real command, running."""
-        return subprocess.Popen(
-            self.arguments(*options),
-            stdin=subprocess.DEVNULL,
-            stdout=(self.root / "out").open("ab"),
-            stderr=(self.root / "err").open("ab"),
-            cwd=self.root,
-            env=self.environment(**env),
-        )
+        with (self.root / "out").open("ab") as out, (self.root / "err").open("ab") as err:
+            return subprocess.Popen(
+                self.arguments(*options),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=self.root,
+                env=self.environment(**env),
+            )
 
     def homes(self) -> list[Path]:
         return sorted((self.state / "runs").glob("*"))
@@ -221,18 +222,18 @@ def events_of(home: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (home / "events.jsonl").read_text().splitlines()]
 
 
-def living(mark: str) -> list[str]:
-    """The processes that carry `mark` in their command line or environment, as the kernel tells; but this one."""
+def living(mark: str) -> list[int]:
+    """The processes that carry `mark` in their command line, environment or mounts, but this one."""
+    ours = os.stat("/proc/self/ns/mnt").st_ino
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        try:
+        with suppress(OSError):
             told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-            if mark.encode() in told and int(entry.name) != os.getpid() and "State:\tZ" not in (
-                entry / "status"
-            ).read_text():  # fmt: skip
-                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
-        except OSError:
-            continue
+            if (entry / "ns/mnt").stat().st_ino != ours:
+                told += (entry / "mountinfo").read_bytes()
+            alive = b"State:\tZ" not in (entry / "status").read_bytes()
+            if alive and mark.encode() in told and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
     return found
 
 

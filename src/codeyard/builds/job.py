@@ -30,6 +30,10 @@ class Interrupted(Exception):
         self.outcome = outcome
 
 
+class Vanished(SandboxLost):
+    """The sandbox that an earlier process had opened is no more: nothing that the build did, as far as is known."""
+
+
 class Job:
     """See the module. What must last is in `facts`, which the finished steps gave; the rest is found again."""
 
@@ -67,9 +71,12 @@ class Job:
         self._sandbox = await self.tools.executor.open(self.tools.sandbox)
 
     async def sandbox(self) -> Sandbox:
-        """The open sandbox; after a restart, the one that another process opened. SandboxLost."""
+        """The open sandbox; after a restart, the one that another process opened. Vanished."""
         if self._sandbox is None:
-            self._sandbox = await self.tools.executor.adopt(self.tools.sandbox)
+            try:
+                self._sandbox = await self.tools.executor.adopt(self.tools.sandbox)
+            except SandboxLost as error:
+                raise Vanished(error.what, error.why, error.fix) from error
         return self._sandbox
 
     async def close(self) -> None:

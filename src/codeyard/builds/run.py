@@ -12,7 +12,7 @@ from typing import Any
 
 from codeyard.builds.commands import run_commands, sample_exported
 from codeyard.builds.download import download
-from codeyard.builds.job import Interrupted, Job
+from codeyard.builds.job import Interrupted, Job, Vanished
 from codeyard.builds.model import SUCCEEDED, USER_PHASES, Build, Context, Outcome, Phase, Settings, Status
 from codeyard.builds.phases import finish_phase, submit
 from codeyard.builds.tools import Sources, Tools
@@ -23,6 +23,7 @@ from codeyard.events import ArtifactMade, BuildEnded, CacheUsed, PhaseEnded, Pha
 from codeyard.executors import SandboxLost
 
 UNABLE_TO_PULL = "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE"
+FOUND_DEAD = "BUILD_CONTAINER_FOUND_DEAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: S
         ended = datetime.fromisoformat(answer["ended"])
         job.learn(answer["facts"])
         _tell(job, build, outcome, ended, answer["facts"])
-        build = finish_phase(build, outcome, ended, on_failure=job.on_failure(build.phase))
+        # A dead sandbox runs no further phase, whatever the buildspec says.
+        dead = outcome.context.code == FOUND_DEAD
+        build = finish_phase(build, outcome, ended, on_failure="ABORT" if dead else job.on_failure(build.phase))
     _tell_end(job, build)
     return Finished(build, job.facts)
 
@@ -74,8 +77,8 @@ def _broken(phase: Phase, error: CodeyardError | OSError) -> Outcome:
     if isinstance(error, NotFound) and phase is Phase.PROVISIONING:
         return Outcome(Status.FAILED, Context(UNABLE_TO_PULL, str(error)))
     if isinstance(error, SandboxLost):
-        status = Status.FAULT if error.what.startswith("the sandbox of") else Status.FAILED
-        return Outcome(status, Context("BUILD_CONTAINER_FOUND_DEAD", str(error)))
+        status = Status.FAULT if isinstance(error, Vanished) else Status.FAILED
+        return Outcome(status, Context(FOUND_DEAD, str(error)))
     if isinstance(error, OSError):
         return Outcome(Status.FAULT, Context("SERVER_ERROR", f"{error.strerror or error}: {error.filename or ''}"))
     status = Status.FAULT if isinstance(error, Fault) else Status.FAILED
