@@ -16,7 +16,7 @@ from codeyard.executors import Command, Limits, Network, Sandbox, SandboxLost, S
 from codeyard.executors.bubblewrap import BubblewrapExecutor, judge
 from codeyard.executors.bubblewrap_start import Mode, Records, is_root
 from codeyard.executors.processes import ProcessId
-from codeyard.executors.uid_ranges import FIRST, SIZE, take
+from codeyard.executors.uid_ranges import FIRST, SIZE, held, take
 from tests.machines import EXECUTORS
 
 Inside = Callable[[str], Awaitable[tuple[int, str]]]
@@ -343,10 +343,12 @@ def left_over(spec: SandboxSpec, base: int | None) -> list[str]:
     found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/codeyard/{spec.id}")]
     if base is not None:
         found += [str(path) for path in Path("/run/codeyard/ranges").glob(str((base - FIRST) // SIZE))]
-        found += [
-            str(path) for path in Path("/proc").glob("[0-9]*") if base <= owner(path) < base + SIZE and lives(path)
-        ]
+        found += running(base)
     return found
+
+
+def running(base: int) -> list[str]:
+    return [str(path) for path in Path("/proc").glob("[0-9]*") if base <= owner(path) < base + SIZE and lives(path)]
 
 
 def lives(process: Path) -> bool:
@@ -385,12 +387,14 @@ async def test_an_opener_that_is_killed_leaves_nothing_that_close_does_not_find(
         child.stdout.readline()
         time.sleep(moment)
         child.kill()
-    await asyncio.sleep(0.1)  # what had not begun ends with it
+    await asyncio.sleep(0.2)
+    started = [base for base in held(spec.home / "sandbox") if not Records(spec.home).alive() and running(base)]
     opened = await BubblewrapExecutor().open(spec)
     base = take(spec.home / "sandbox") if is_root() else None
     answer = await run(opened, spec, "echo works")
     await opened.close()
 
+    assert started == []  # what was not written down has ended by itself
     assert answer == (0, "works\n")
     assert left_over(spec, base) == []
 
@@ -419,6 +423,18 @@ async def test_a_tree_deeper_than_any_path_is_removed(spec: SandboxSpec) -> None
 
     assert code == 0
     assert not (spec.home / "sandbox").exists()
+
+
+@root_only
+async def test_one_whose_home_was_removed_is_found_and_ended(spec: SandboxSpec) -> None:
+    opened = await BubblewrapExecutor().open(spec)
+    await run(opened, spec, "sleep 60 &")
+    base = take(spec.home / "sandbox")
+    subprocess.run(["rm", "-rf", spec.home], check=True)
+    with pytest.raises(SandboxLost):
+        await BubblewrapExecutor().adopt(spec)
+
+    assert left_over(spec, base) == []
 
 
 async def test_one_that_died_is_not_opened_again(spec: SandboxSpec) -> None:

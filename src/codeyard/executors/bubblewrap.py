@@ -34,6 +34,7 @@ from codeyard.executors.carry import carry_in, carry_out
 from codeyard.executors.cgroups import RESOURCES, Group, here
 from codeyard.executors.processes import ProcessId
 from codeyard.executors.supervisor import Control
+from codeyard.executors.uid_ranges import SIZE, free, held
 
 _T = TypeVar("_T")
 _DYING = 10.0  # seconds that a killed sandbox may take on a busy machine
@@ -70,6 +71,8 @@ class BubblewrapSandbox:
         await self._control.finish()
         await self._records.group().remove()
         await Group.existing(self._spec.id, here()).remove()  # its opener may have died before it wrote that down
+        if not self._records.directory.is_dir():
+            await _end_forgotten(self._records.directory)
         await asyncio.to_thread(clear, self._spec)
 
     async def _alive(self) -> bool:
@@ -117,9 +120,12 @@ class BubblewrapExecutor:
             return await self._open(spec, Mode.MAPPED)
 
     async def adopt(self, spec: SandboxSpec) -> BubblewrapSandbox:
+        sandbox = BubblewrapSandbox(spec)
         if not Records(spec.home).alive():
-            raise _lost(spec)
-        return BubblewrapSandbox(spec)
+            lost = _lost(spec)
+            await sandbox.close()  # nobody else will
+            raise lost
+        return sandbox
 
     async def _open(self, spec: SandboxSpec, mode: Mode) -> BubblewrapSandbox:
         opening = asyncio.wrap_future(_apart(lambda: _find_or_make(spec, mode)))
@@ -195,6 +201,26 @@ async def _end(processes: tuple[ProcessId, ...]) -> None:
     for process in processes:
         with suppress(ChildProcessError):  # another process may have started it
             os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+
+
+async def _end_forgotten(directory: Path) -> None:
+    """Kill what runs as a sandbox whose home somebody removed: its uids are nobody else's."""
+    for base in held(directory):
+        deadline = time.monotonic() + _DYING
+        while time.monotonic() < deadline and (running := _running_as(range(base, base + SIZE))):
+            for process in running:
+                _kill(process)
+            await asyncio.sleep(0.002)
+        free(base)
+
+
+def _running_as(uids: range) -> list[ProcessId]:
+    found = []
+    for name in os.listdir("/proc"):
+        with suppress(OSError):
+            if name.isdigit() and Path("/proc", name).stat().st_uid in uids:
+                found.append(ProcessId.of(int(name)))
+    return [process for process in found if process is not None]
 
 
 def _kill(process: ProcessId) -> None:

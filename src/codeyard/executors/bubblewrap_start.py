@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import resource
-import select
 import subprocess
 import time
 from collections.abc import Iterator
@@ -289,10 +288,12 @@ def _start(
     if not spec.privileged and (program := seccomp.program(os.uname().machine)) is not None:
         passed.append(_in_memory(program, stack))
         told += ["--seccomp", str(passed[-1])]
-    information, answer = os.pipe()
     gate, word = os.pipe()
-    for handle in (information, gate, word):
+    for handle in (gate, word):
         stack.callback(os.close, handle)
+    # A file, not a pipe: were we dead when bwrap writes to it, it would die of that, and leave its child waiting.
+    answer = os.open(records.directory / "answer", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, answer)
     told += ["--info-fd", str(answer)]
     passed += [answer, _in_memory(b"".join(os.fsencode(text) + b"\0" for text in told), stack)]
     control = Control(spec, ROOT)
@@ -316,29 +317,28 @@ def _start(
             )
         except OSError as error:
             raise _cannot_make(mode, str(error)) from error
-        finally:
-            os.close(answer)
     child.returncode = 0  # it is not ours to wait for: nothing warns when this object goes
-    first, waiter = ProcessId.of(_first_process(information)), ProcessId.of(child.pid)
+    first, waiter = ProcessId.of(_first_process(answer, child.pid)), ProcessId.of(child.pid)
     if first is None or waiter is None:
         with suppress(ChildProcessError):
-            os.waitpid(child.pid, 0)
+            os.waitpid(child.pid, os.WNOHANG)
         raise _cannot_make(mode, errors.read_text(errors="replace").strip() or "bwrap ended at once")
     records.write("process", f"{first}\n{waiter}\n")
     bounds.hold(first.pid)
     os.write(word, b"go\n")
 
 
-def _first_process(information: int) -> int:
+def _first_process(answer: int, child: int) -> int:
     """The host's pid of the sandbox's first process, as bwrap tells it in JSON; 0 if it ended before."""
-    told, deadline = b"", time.monotonic() + _PATIENCE
-    while not told.rstrip().endswith(b"}"):
-        ready, _, _ = select.select([information], [], [], max(0.0, deadline - time.monotonic()))
-        piece = os.read(information, 4096) if ready else b""
-        if not piece:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        ended = ProcessId.of(child) is None or time.monotonic() > deadline
+        told = os.pread(answer, 4096, 0).rstrip()
+        if told.endswith(b"}"):
+            return int(json.loads(told)["child-pid"])
+        if ended:
             return 0
-        told += piece
-    return int(json.loads(told)["child-pid"])
+        time.sleep(0.0003)
 
 
 def _in_memory(content: bytes, stack: ExitStack) -> int:

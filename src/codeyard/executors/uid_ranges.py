@@ -46,6 +46,21 @@ def give_back(sandbox: Path, directory: Path = DIRECTORY) -> None:
         (sandbox / "range").unlink(missing_ok=True)
 
 
+def held(sandbox: Path, directory: Path = DIRECTORY) -> tuple[int, ...]:
+    """The first uids of what is taken in its name, even if `sandbox` itself has been removed."""
+    try:
+        names = [name for name in os.listdir(directory) if name.isdigit()]
+    except OSError:
+        return ()
+    return tuple(FIRST + int(name) * SIZE for name in names if _holder(directory, int(name)) == str(sandbox))
+
+
+def free(base: int, directory: Path = DIRECTORY) -> None:
+    """Give back a range whose sandbox has been removed. Nothing of it may run any more."""
+    with _locked(directory):
+        (directory / str((base - FIRST) // SIZE)).unlink(missing_ok=True)
+
+
 def _number(sandbox: Path) -> int | None:
     with suppress(OSError, ValueError):
         number = int((sandbox / "range").read_text())
