@@ -63,6 +63,7 @@ def test_a_spent_tree_is_taken_over_and_is_the_same_tree(root: Path, store: Disk
     tree = store_tree(root, everything(root), store, adopt=store.adopt)
 
     assert tree == copied
+    assert store_tree(root, everything(root), store, adopt=store.adopt) == copied  # a second artifact of one build
     place_tree(tree, store, tmp_path / "place")
     assert verify_tree(tree, tmp_path / "place") == ()
 

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -243,7 +242,7 @@ class CacheStore:
             "size": tree.size,
         }
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.parent / f".{secrets.token_hex(8)}.part"
+        draft = place.parent / f".{os.urandom(8).hex()}.part"
         try:
             draft.write_text(json.dumps(content, indent=1))
             os.utime(draft, (self._now(), self._now()))

@@ -7,10 +7,8 @@ know that a power cut loses nothing, and a blob that a power cut did tear is fou
 """
 
 import errno
-import fcntl
 import hashlib
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,20 +22,17 @@ from typing import BinaryIO, Self
 
 from codeyard.artifacts import Blob, Digest, Holder, Kind, Swept
 from codeyard.artifacts.checking import Checked, damaged
+from codeyard.artifacts.copying import CANNOT, SMALL, clone, flush, hash_of, pour, write_all
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.scan import stamp
 from codeyard.artifacts.stamps import Stamps
 from codeyard.errors import Conflict, Fault, Invalid, NotFound
 
-SMALL = 1 << 20  # a file up to this size is held in memory, read once and written once
 _REFRESH = 3600.0  # seconds; a blob that is put again gets a new time if its time is older
 _MOST_SEEN = 500_000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DRAFT = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-_FICLONE = 0x40049409  # linux/fs.h
-# What copy_file_range and FICLONE say when these two files cannot be copied so; the plain way always can.
-_CANNOT = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.EBADF}
 _MODES = {
     (Holder.WRITER, Kind.FILE): 0o644,
     (Holder.WRITER, Kind.EXECUTABLE): 0o755,
@@ -89,7 +84,7 @@ class DiskStore:
         if it has other names, is on another disk, or may not be linked. Conflict if it changes meanwhile."""
         with explained("putting a blob into the store"):
             before = os.fstat(descriptor)
-            blob = Blob(Digest(_hash(descriptor)), before.st_size)
+            blob = Blob(Digest(hash_of(descriptor)), before.st_size)
             if not self._present(blob) and (before.st_nlink != 1 or not self._take(descriptor, blob, before)):
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
@@ -134,7 +129,7 @@ class DiskStore:
     def settle(self) -> None:
         """Return once everything that was put survives a power cut. Takes as long as the disk does."""
         with explained("flushing the artifact store"):
-            _flush(self._blobs)
+            flush(self._blobs)
 
     @cached_property
     def _known(self) -> Stamps:
@@ -158,7 +153,7 @@ class DiskStore:
         blob = Blob(digest, len(content))
         if not self._present(blob):
             with self._writing() as (descriptor, name):
-                _write(descriptor, content)
+                write_all(descriptor, content)
                 self._publish(descriptor, name, digest)
         return blob
 
@@ -175,8 +170,8 @@ class DiskStore:
         if not self._present(blob):
             with self._writing() as (descriptor, name):
                 source.seek(start)
-                _pour(source, descriptor, size)
-                if _hash(descriptor) != blob.digest:
+                pour(source, descriptor, size)
+                if hash_of(descriptor) != blob.digest:
                     raise Conflict("a file", "it changed while it was being stored.", "Stop what writes to it first.")
                 self._publish(descriptor, name, blob.digest)
         return blob
@@ -190,7 +185,7 @@ class DiskStore:
             # Python calls linkat, the one way to follow the link in /proc.
             os.link(f"/proc/self/fd/{descriptor}", Path(name).name, dst_dir_fd=new, follow_symlinks=True)
         except OSError as error:
-            if error.errno in (errno.EMLINK, errno.EACCES, errno.ENOENT, *_CANNOT):
+            if error.errno in (errno.EMLINK, errno.EACCES, errno.ENOENT, *CANNOT):
                 return False
             raise
         finally:
@@ -273,7 +268,7 @@ class DiskStore:
         if self._known.get(was) != digest:
             descriptor = self._open(digest)
             try:
-                if _hash(descriptor) != digest:
+                if hash_of(descriptor) != digest:
                     raise self._set_aside(digest)
             finally:
                 os.close(descriptor)
@@ -282,12 +277,13 @@ class DiskStore:
         except FileExistsError:
             raise _taken(name) from None
         except OSError as error:
-            if error.errno in (errno.EMLINK, *_CANNOT):
+            if error.errno in (errno.EMLINK, *CANNOT):
                 return False
             raise
         self._known.drop(was)
-        # A new name is a new change time. Nobody else may write to the file, so what was sound still is.
-        self._known.note_ours(stamp(_status(place)), digest)
+        now = stamp(_status(place))
+        if (now.size, now.modified) == (was.size, was.modified):  # only the new name has changed the change time
+            self._known.note_ours(now, digest)
         return True
 
     def _copy(self, digest: Digest, name: str, directory: int, mode: int) -> None:
@@ -312,29 +308,24 @@ class DiskStore:
 
     def _fill(self, source: int, target: int, digest: Digest) -> bool:
         """Bring the bytes over; whether they were those of `digest`."""
-        if self._clones and self._clone(source, target):
+        if self._clones and self._cloned(source, target):
             status = stamp(os.fstat(source))
             if self._known.get(status) == digest:
                 return True
-            sound = _hash(source) == digest
+            sound = hash_of(source) == digest
             if sound:
                 self._known.note_ours(status, digest)
             return sound
         hashed = hashlib.sha256()
         while piece := os.read(source, SMALL):  # what is hashed is what is written: no second look at the disk
             hashed.update(piece)
-            _write(target, piece)
+            write_all(target, piece)
         return hashed.hexdigest() == digest
 
-    def _clone(self, source: int, target: int) -> bool:
-        try:
-            fcntl.ioctl(target, _FICLONE, source)
-        except OSError as error:
-            if error.errno not in _CANNOT:
-                raise
-            self._clones = error.errno == errno.EXDEV  # another file system: this place cannot, the next may
-            return False
-        return True
+    def _cloned(self, source: int, target: int) -> bool:
+        refused = clone(source, target)
+        self._clones = refused in (0, errno.EXDEV)  # another file system: this place cannot, the next may
+        return refused == 0
 
     def _set_aside(self, digest: Digest) -> Fault:
         """Move a blob that is not what its name says out of the way, so that it can be put again."""
@@ -377,57 +368,3 @@ def _taken(name: str) -> Conflict:
 def _expect(digest: Digest, expected: Digest | None) -> None:
     if expected is not None and digest != expected:
         raise Invalid("what was to be stored", f"it is {digest}, not {expected}.", "Fetch it again.")
-
-
-def _flush(directory: Path) -> None:
-    """Flush the file system that `directory` is on."""
-    import ctypes
-
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    except AttributeError:  # a C library without it
-        os.sync()
-    finally:
-        os.close(descriptor)
-
-
-def _hash(descriptor: int) -> str:
-    """The SHA-256 of an open file, from its beginning; its position ends at the end."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    hashed = hashlib.sha256()
-    while piece := os.read(descriptor, SMALL):
-        hashed.update(piece)
-    return hashed.hexdigest()
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    done = os.write(descriptor, content)
-    while done < len(content):
-        done += os.write(descriptor, memoryview(content)[done:])
-
-
-def _pour(source: BinaryIO, target: int, size: int) -> None:
-    """Copy `size` bytes from where `source` stands: cloned or in the kernel if it is a real file, else by hand."""
-    try:
-        descriptor = source.fileno()
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if source.tell() == 0 and os.fstat(descriptor).st_size == size:
-            with suppress(OSError):
-                fcntl.ioctl(target, _FICLONE, descriptor)
-                return
-        offset, left = source.tell(), size
-        while left and (done := os.copy_file_range(descriptor, target, left, offset_src=offset)):
-            offset, left = offset + done, left - done
-        if not left:
-            return
-    except OSError as error:  # includes io.UnsupportedOperation, whose errno is None
-        if error.errno is not None and error.errno not in _CANNOT:
-            raise
-    os.lseek(target, 0, os.SEEK_SET)
-    os.ftruncate(target, 0)
-    while size and (piece := source.read(min(size, SMALL))):
-        _write(target, piece)
-        size -= len(piece)

@@ -4,10 +4,7 @@ The layout is that of the CodeBuild API's ProjectArtifacts (path, namespaceType,
 """
 
 import os
-import secrets
 import shutil
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +14,6 @@ from typing import BinaryIO, cast
 from codeyard.artifacts import BlobStore, Digest, Entry, Kind, Tree, chunks
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.transfer import move_over, place_tree
-from codeyard.artifacts.zips import Sums, write_zip
 from codeyard.errors import Invalid
 
 
@@ -78,8 +74,8 @@ def publish_to_directory(tree: Tree, store: BlobStore, directory: Path, key: str
         target = directory.resolve() / key if key else directory.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
     if packaging is Packaging.ZIP:
-        sums = _zip_to(tree, store, target)
-        return Published(str(target), tree.digest, tree.files, sums.size, sums.md5, sums.sha256)
+        size, md5, sha256 = _zip_to(tree, store, target)
+        return Published(str(target), tree.digest, tree.files, size, md5, sha256)
     if os.path.lexists(target):
         _merge(tree, store, target)
     else:
@@ -109,6 +105,10 @@ def publish_to_bucket(
     where = "/".join(part for part in (rest.strip("/"), key) if part)
     location = f"arn:aws:s3:::{where}" if scheme == "s3" else f"{scheme}://{where}"
     if packaging is Packaging.ZIP:
+        import tempfile
+
+        from codeyard.artifacts.zips import write_zip
+
         with explained("making a zip"), tempfile.TemporaryFile() as file:
             sums = write_zip(tree, store, cast(BinaryIO, file))
             file.seek(0)
@@ -117,6 +117,8 @@ def publish_to_bucket(
         return Published(location, tree.digest, tree.files, sums.size, sums.md5, sums.sha256)
     if odd := [entry.path for entry in tree.entries if entry.kind is Kind.LINK]:
         raise Invalid(f"artifact file {odd[0]!r}", "a bucket has no links.", "Use ZIP, or turn enable-symlinks off.")
+
+    from concurrent.futures import ThreadPoolExecutor
 
     def send(entry: Entry) -> None:
         assert entry.digest is not None
@@ -130,9 +132,11 @@ def publish_to_bucket(
     return Published(location, tree.digest, tree.files, tree.size)
 
 
-def _zip_to(tree: Tree, store: BlobStore, target: Path) -> Sums:
-    """Write the zip beside its place and rename it there."""
-    draft = target.parent / f".{target.name[:100]}.{secrets.token_hex(4)}.part"
+def _zip_to(tree: Tree, store: BlobStore, target: Path) -> tuple[int, str, str]:
+    """Write the zip beside its place and rename it there; its size and its two sums."""
+    from codeyard.artifacts.zips import write_zip
+
+    draft = target.parent / f".{target.name[:100]}.{os.urandom(4).hex()}.part"
     with explained(f"artifact {target}"):
         try:
             with draft.open("x+b") as file:
@@ -142,14 +146,14 @@ def _zip_to(tree: Tree, store: BlobStore, target: Path) -> Sums:
             with suppress(OSError):
                 draft.unlink()
             raise
-    return sums
+    return sums.size, sums.md5, sums.sha256
 
 
 def _merge(tree: Tree, store: BlobStore, target: Path) -> None:
     """Into a folder that exists. The draft is inside it: only there are we sure to be on its disk and allowed."""
     if not target.is_dir():
         raise Invalid(f"artifact directory {target}", "a file is in its place.", "Choose another, or remove it.")
-    draft = target / f".codeyard-{secrets.token_hex(4)}.part"
+    draft = target / f".codeyard-{os.urandom(4).hex()}.part"
     try:
         place_tree(tree, store, draft)
         move_over(tree, draft, target)

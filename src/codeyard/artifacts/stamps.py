@@ -9,7 +9,6 @@ only trusted programs wrote, and never for a workspace that a build has just had
 import contextlib
 import os
 import struct
-import tempfile
 import time
 from pathlib import Path
 
@@ -74,13 +73,13 @@ class Stamps:
         kept = list(records.items())[-_MOST:]
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".stamps-")
+            draft = self._path.parent / f".stamps-{os.urandom(8).hex()}"
             try:
-                with os.fdopen(handle, "wb") as file:
+                with draft.open("xb") as file:
                     file.write(_MAGIC + _boot() + b"".join([key + value for key, value in kept]))
-                Path(name).rename(self._path)
+                draft.rename(self._path)
             except OSError:
-                Path(name).unlink(missing_ok=True)
+                draft.unlink(missing_ok=True)
                 raise
 
 

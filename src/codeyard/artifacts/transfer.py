@@ -6,11 +6,9 @@ Files are worked on by a few threads: hashing, reading and writing let the other
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -97,7 +95,7 @@ def place_tree(tree: Tree, store: BlobStore, destination: Path, *, holder: Holde
         destination.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(destination) and not _is_empty_directory(destination):
             raise Conflict(f"directory {destination}", "something is there already.", "Choose a new one.")
-        staging = destination.parent / f".{destination.name[:100]}.{secrets.token_hex(4)}.part"
+        staging = destination.parent / f".{destination.name[:100]}.{os.urandom(4).hex()}.part"
         staging.mkdir()
     try:
         _fill(tree.entries, store, staging, holder)
@@ -214,10 +212,10 @@ def _put(
         descriptor = workspace.open(source)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             try:
-                if adopt is not None:
-                    mode = os.fstat(descriptor).st_mode
+                # An executable would lose its mode, which another artifact of the same build still has to see.
+                if adopt is not None and _kind(os.fstat(descriptor).st_mode) is Kind.FILE:
                     blob = adopt(descriptor)
-                    return Entry(pick.path, _kind(mode), blob.size, blob.digest)
+                    return Entry(pick.path, Kind.FILE, blob.size, blob.digest)
                 with unchanging(descriptor, source) as status:
                     if status.st_size < _SMALL:
                         blob = store.put(io.BytesIO(os.read(descriptor, status.st_size + 1)))
@@ -362,6 +360,8 @@ def _by_threads(work: Callable[[list[_Item]], _Result], batches: list[list[_Item
     if len(batches) <= 1:
         yield from map(work, batches)
         return
+    from concurrent.futures import ThreadPoolExecutor  # takes 10 ms to import, and small trees need none
+
     with ThreadPoolExecutor(max_workers=min(len(batches), _THREADS), thread_name_prefix="artifacts") as pool:
         futures = [pool.submit(work, batch) for batch in batches]
         try:

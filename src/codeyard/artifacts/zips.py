@@ -9,7 +9,6 @@ Taking apart: a zip from elsewhere is checked as a whole before a byte of it is 
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import struct
@@ -101,7 +100,7 @@ def extract_zip(source: Path, destination: Path, bounds: Bounds = USUAL) -> None
         if os.path.lexists(destination):
             raise Conflict(f"directory {destination}", "something is there already.", "Choose a new one.")
         destination.parent.mkdir(parents=True, exist_ok=True)
-        staging = destination.parent / f".{destination.name[:100]}.{secrets.token_hex(4)}.part"
+        staging = destination.parent / f".{destination.name[:100]}.{os.urandom(4).hex()}.part"
         staging.mkdir()
         try:
             _unpack(archive, plan, staging, bounds)
