@@ -42,8 +42,9 @@ async def download(job: Job, facts: dict[str, Any]) -> Outcome:
     facts["source"] = asdict(job.source)
     job.say("source-directory", f"CODEBUILD_SRC_DIR={job.source.directory}")
     try:
-        facts["buildspec"] = await _buildspec(job)
-        job.spec = parse(facts["buildspec"])
+        text = await _buildspec(job)
+        job.spec = parse(text)
+        facts["buildspec"] = text  # only one that can be read again
     except Misspelt as error:
         for number, mistake in enumerate(error.mistakes):
             job.say(f"mistake-{number}", f"Line {mistake.line}, column {mistake.column}: {mistake.what}. {mistake.fix}")
