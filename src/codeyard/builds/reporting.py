@@ -15,8 +15,6 @@ from codeyard.builds.expansion import expand_selection, expand_text
 from codeyard.builds.gather import Group, gather
 from codeyard.builds.job import Job
 from codeyard.errors import CodeyardError
-from codeyard.reports.coverage import parse_coverage
-from codeyard.reports.formats import parse_tests
 from codeyard.reports.model import (
     FileCoverage,
     Report,
@@ -124,6 +122,10 @@ def _sniffed(root: Path, path: str) -> ReportFormat | None:
 
 
 def _report(job: Job, found: _Found) -> Report:
+    # Here, since most builds have no reports and reading them takes a good part of a short build's time to import.
+    from codeyard.reports.coverage import parse_coverage
+    from codeyard.reports.formats import parse_tests
+
     cases: list[TestCase] = []
     coverage: list[FileCoverage] = []
     problems = list(found.problems)

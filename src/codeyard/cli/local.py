@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
@@ -39,7 +40,7 @@ from codeyard.executors import Executor, Limits, Network, SandboxLost, SandboxSp
 from codeyard.ident import BuildId, Owner
 from codeyard.logs import LogPiece
 from codeyard.logs.archive import ArchivedLog
-from codeyard.secrets import SecretProvider
+from codeyard.secrets import Secret, SecretProvider, SecretReference
 from codeyard.sources import Fetched, Source, SourceKind, SourceSpec, parse_location, split_credential
 
 _BUILDSPEC_AT_MOST = 1 << 20
@@ -217,7 +218,7 @@ def _tools(
         sandbox=spec,
         fetch=_fetcher(state),
         object_text=_object_text,
-        secrets=_secrets(state, request.secrets, request.region),
+        secrets=_Secrets(state, request.secrets, request.region),
         blobs=blobs,
         cache=None if request.cache is None else _cache(Path(request.cache)),
         log=ArchivedLog(spec.spool, home / "log", now, watcher.log),
@@ -227,14 +228,27 @@ def _tools(
     )
 
 
-def _secrets(state: Path, kind: str, region: str) -> SecretProvider:
-    if kind == "aws":
-        from codeyard.secrets.aws import AwsSecrets
+class _Secrets:
+    """The vault or AWS, imported and opened when the first secret is asked for: most builds ask for none."""
 
-        return AwsSecrets(region=region)
-    from codeyard.secrets.vault import Vault
+    def __init__(self, state: Path, kind: str, region: str) -> None:
+        self._state, self._kind, self._region = state, kind, region
 
-    return Vault(state / "vault")
+    @cached_property
+    def _provider(self) -> SecretProvider:
+        if self._kind == "aws":
+            from codeyard.secrets.aws import AwsSecrets
+
+            return AwsSecrets(region=self._region)
+        from codeyard.secrets.vault import Vault
+
+        return Vault(self._state / "vault")
+
+    async def parameter(self, name: str) -> Secret:
+        return await self._provider.parameter(name)
+
+    async def secret(self, reference: SecretReference) -> Secret:
+        return await self._provider.secret(reference)
 
 
 def _cache(root: Path) -> CacheStore:
