@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 
+NOT_ISOLATED = ", which isolates nothing; .venv/bin/codeyard doctor says how to get one that does"
+
+
 def main(state: Path) -> None:
     """Read the build's events, as docs/events.md has them."""
     newest = max((state / "runs").glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
     for event in map(json.loads, newest.read_text().splitlines()):
         match event:
+            case {"event": "build_started", "executor": executor}:
+                print(f"  executor  {executor}{NOT_ISOLATED if executor == 'process' else ''}")
             case {"event": "report_made", "line_coverage": None, "counts": counts}:
                 print(f"  tests     {counts.get('SUCCEEDED', 0)} of {event['total']} passed")
             case {"event": "report_made"}:
