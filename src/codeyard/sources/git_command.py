@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 import signal
+from asyncio.subprocess import SubprocessStreamProtocol
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -196,8 +197,10 @@ async def run_git(
     It and all that it started are gone when this returns or raises. GitFailed; SourceError when it takes too long,
     says too much, or is not installed.
     """
+    loop = asyncio.get_running_loop()
     try:
-        child = await asyncio.create_subprocess_exec(
+        transport, protocol = await loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(limit=1 << 18, loop=loop),
             "git",
             *arguments,
             cwd=cwd,
@@ -211,6 +214,7 @@ async def run_git(
         raise SourceError(
             "Git clone failed: git is not installed", "the sources are fetched with it.", "Install git."
         ) from None
+    child = asyncio.subprocess.Process(transport, protocol, loop)
     output, listener = _Output(), _Listener(hide, progress)
     reading = asyncio.gather(output.read(child.stdout), listener.listen(child.stderr))
     try:
@@ -223,7 +227,7 @@ async def run_git(
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await asyncio.shield(_end(child))
+        await asyncio.shield(_end(child, transport))
     if child.returncode:
         raise GitFailed(child.returncode, listener.said())
     return b"".join(output.chunks)
@@ -243,18 +247,16 @@ async def _until_said(child: asyncio.subprocess.Process, reading: asyncio.Future
         left -= child.returncode is not None
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Leave nothing of it. Its session is its own, so its group holds its children too."""
+async def _end(child: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport) -> None:
+    """Leave nothing of it: its session is its own, so its group holds its children too. Its pipes are closed, whoever
+    else holds them, which Process itself cannot do.
+    """
     if child.returncode is None:
         _signal(child, signal.SIGTERM)
         await _poll(child, GRACE)
     _signal(child, signal.SIGKILL)
-    for stream in (child.stdout, child.stderr):
-        with suppress(TimeoutError, AttributeError):
-            async with asyncio.timeout(0.5):  # closes the pipe, unless something else holds it
-                while await stream.read(1 << 16):  # type: ignore[union-attr]
-                    pass
     await _poll(child, GRACE)
+    transport.close()
 
 
 async def _poll(child: asyncio.subprocess.Process, seconds: float) -> None:
