@@ -102,6 +102,13 @@ def host_state() -> list[object]:
     return [*texts, *(sorted(os.listdir(place)) for place in places), Path("/usr/bin/env").stat()]
 
 
+async def test_pip_takes_the_distributions_python_for_the_builds_own(inside: Inside) -> None:
+    """A buildspec that says `pip install` works on AWS's images; a Debian's pip refuses it (PEP 668)."""
+    _, text = await inside("/usr/bin/python3 -m pip install --no-index codeyard-no-such-package")
+
+    assert "externally-managed-environment" not in text
+
+
 @root_only
 async def test_its_root_is_nobody_on_the_host(layered: Sandbox, spec: SandboxSpec) -> None:
     code, _ = await run(layered, spec, "[ $(id -u) = 0 ]")

@@ -20,7 +20,12 @@ from codeyard.executors.supervisor import Control
 from codeyard.executors.uid_ranges import FIRST, SIZE, give_back, take
 
 ROOT = "/codebuild"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    # A distribution's Python is marked (PEP 668) so that pip does not change the machine. Here it is the build's own.
+    "PIP_BREAK_SYSTEM_PACKAGES": "1",
+}
 
 # What Docker gives, without what is of no use in a user namespace: to make devices, to write audit records.
 _CAPABILITIES = (
@@ -275,7 +280,7 @@ def _arguments(spec: SandboxSpec, mode: Mode) -> list[str]:
         for name in _CAPABILITIES:
             told += ["--cap-add", f"CAP_{name}"]
     told.append("--clearenv")
-    for name, value in {"PATH": _PATH, "HOME": "/root", **spec.environment}.items():
+    for name, value in (_ENVIRONMENT | spec.environment).items():
         told += ["--setenv", name, value]
     return told
 
