@@ -224,7 +224,7 @@ def events_of(home: Path) -> list[dict[str, Any]]:
 
 def living(mark: str) -> list[int]:
     """The processes that carry `mark` in their command line, environment or mounts, but this one."""
-    ours = os.stat("/proc/self/ns/mnt").st_ino
+    ours = Path("/proc/self/ns/mnt").stat().st_ino
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

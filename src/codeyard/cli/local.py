@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
@@ -43,6 +43,7 @@ from codeyard.logs.archive import ArchivedLog
 from codeyard.secrets import Secret, SecretProvider, SecretReference
 from codeyard.sources import Fetched, Source, SourceKind, SourceSpec, parse_location, split_credential
 
+T = TypeVar("T")
 _BUILDSPEC_AT_MOST = 1 << 20
 _EVENT_AT_MOST = 4 << 20  # bytes: a command may be as long as a buildspec
 MACHINE_IMAGE = "codeyard/machine"  # what CODEBUILD_BUILD_IMAGE says where no image is used
@@ -132,15 +133,20 @@ def load(home: Path) -> Request:
 
 
 async def perform(state: Path, home: Path, watcher: Watcher, stop: asyncio.Event, *, resumed: bool) -> Finished:
-    """Run the build of this directory to its end. Conflict if another process is at it, or it has ended."""
+    """Run the build of this directory to its end. Conflict if another process is at it, or it has ended.
+
+    A watcher that cannot be told any more (a closed pipe, a full disk) stops the build; its OSError is raised at the
+    end of it.
+    """
     request = load(home)
     if (home / "result.json").exists():
         _clear(home)  # perhaps the process that ended it died in doing so
         raise Conflict(f"build {request.id}", "it has already ended.", f"Its log is {home / 'log'}.")
     with _alone(home, request.id), _events(home / "events.jsonl") as record:
         executor = choose.executor(request.executor)
-        emit = _recording(watcher, record)
-        tools = _tools(state, home, request, executor, emit, watcher, stop)
+        audience = _Audience(watcher, stop)
+        emit = _recording(audience, record)
+        tools = _tools(state, home, request, executor, emit, audience, stop)
         emit(
             BuildStarted(
                 at=now(),
@@ -155,6 +161,8 @@ async def perform(state: Path, home: Path, watcher: Watcher, stop: asyncio.Event
         finished = await run_build(_settings(request), _sources(request), tools, Journal(home / "journal"))
         tools.log.close()
         await asyncio.to_thread(_conclude, home, finished)
+    if audience.left is not None:
+        raise audience.left
     return finished
 
 
@@ -179,11 +187,34 @@ def _events(path: Path) -> Iterator[TextIO]:
         yield record
 
 
-def _recording(watcher: Watcher, record: TextIO) -> Callable[[Event], None]:
+class _Audience:
+    """A watcher that may leave: then the build stops in good order, instead of being left alone half way."""
+
+    def __init__(self, watcher: Watcher, stop: asyncio.Event) -> None:
+        self._watcher, self._stop = watcher, stop
+        self.left: OSError | None = None
+
+    def event(self, event: Event) -> None:
+        self._tell(self._watcher.event, event)
+
+    def log(self, piece: LogPiece) -> None:
+        self._tell(self._watcher.log, piece)
+
+    def _tell(self, listener: Callable[[T], None], news: T) -> None:
+        if self.left is not None:
+            return
+        try:
+            listener(news)
+        except OSError as error:
+            self.left = error
+            self._stop.set()
+
+
+def _recording(audience: _Audience, record: TextIO) -> Callable[[Event], None]:
     def emit(event: Event) -> None:
         record.write(json.dumps(event.fields()) + "\n")
         record.flush()
-        watcher.event(event)
+        audience.event(event)
 
     return emit
 
@@ -194,7 +225,7 @@ def _tools(
     request: Request,
     executor: Executor,
     emit: Callable[[Event], None],
-    watcher: Watcher,
+    audience: _Audience,
     stop: asyncio.Event,
 ) -> Tools:
     compute = COMPUTE_TYPES[request.compute_type]
@@ -221,7 +252,7 @@ def _tools(
         secrets=_Secrets(state, request.secrets, request.region),
         blobs=blobs,
         cache=None if request.cache is None else _cache(Path(request.cache)),
-        log=ArchivedLog(spec.spool, home / "log", now, watcher.log),
+        log=ArchivedLog(spec.spool, home / "log", now, audience.log),
         emit=emit,
         now=now,
         stop=stop,
