@@ -55,14 +55,14 @@ async def _run_list(
 async def _run_one(job: Job, phase: Phase, key: str, index: int, text: str, user: str | None) -> Outcome:
     job.say(f"{key}-running", f"Running command {text}")
     shown, began = job.masked(text), job.tools.now()
-    job.tools.emit(CommandStarted(at=began, phase=phase, index=index, command=shown))
+    job.tell(CommandStarted(at=began, phase=phase, index=index, command=shown))
     write = lone_command if job.buildspec.version == "0.1" else command
     script = write(text, await job.place(), succeeding=job.succeeding, last_exit=job.last_exit)
     ended = await job.run(Command(key, script, shell=job.shell, user=user))
     job.tools.log.end_output(f"{key}-output", ended.spooled)
     job.last_exit = ended.code
     now = job.tools.now()
-    job.tools.emit(
+    job.tell(
         CommandEnded(
             at=now,
             phase=phase,

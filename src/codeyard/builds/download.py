@@ -16,8 +16,8 @@ from codeyard.builds.caching import restore_cache
 from codeyard.builds.environment import SourceFacts, builtin, merged, settable
 from codeyard.builds.job import Job
 from codeyard.builds.model import SUCCEEDED, Context, Outcome, Phase, Status, VariableType
-from codeyard.builds.programs import write_programs
-from codeyard.builds.runtimes import MANIFEST, PROBES, answers, parse_manifest, select
+from codeyard.builds.programs import write_programs, write_python
+from codeyard.builds.runtimes import MANIFEST, ONLY_PYTHON3, PROBES, answers, parse_manifest, select
 from codeyard.builds.script import command, given_variables, initial_state
 from codeyard.errors import CodeyardError, Invalid, Misspelt, NotFound
 from codeyard.events import Progressed
@@ -96,7 +96,7 @@ async def _fetch_one(job: Job, spec: SourceSpec, staged: Path, name: str) -> Fet
     incoming.mkdir(parents=True)
 
     def progress(text: str) -> None:
-        job.tools.emit(Progressed(at=job.tools.now(), what=text))
+        job.tell(Progressed(at=job.tools.now(), what=text))
 
     fetched = await job.within(job.tools.fetch(spec, incoming, progress))
     final = staged / name / fetched.subpath
@@ -243,7 +243,10 @@ async def _what_there_is(job: Job, wanted: dict[str, str]) -> None:
         "Skipping install of runtimes. Runtime version selection is not supported by this build image",
     )
     names = tuple(name for name in wanted if name in PROBES)
-    found = await job.evaluate("probes", tuple(f"$( ({PROBES[name]}) 2>&1 | head -n 1)" for name in names))
+    questions = tuple(f"$( ({PROBES[name]}) 2>&1 | head -n 1)" for name in names)
+    only_python3, *found = await job.evaluate("probes", (ONLY_PYTHON3, *questions))
+    if only_python3 and "python" in names:
+        write_python(job.tools.sandbox.bin)
     for name, version in zip(names, found, strict=True):
         number = re.search(r"\d+(\.\d+)+", version)
         if number is None:

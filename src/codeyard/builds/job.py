@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +15,14 @@ from codeyard.builds.model import Outcome, Phase, Settings, Status
 from codeyard.builds.phases import timed_out
 from codeyard.builds.script import Place, evaluation
 from codeyard.builds.tools import Sources, Tools
+from codeyard.events import Event
 from codeyard.executors import Command, Exit, Sandbox, SandboxLost
 
 T = TypeVar("T")
 _EVALUATED_AT_MOST = 1 << 20
 _PUMP_EVERY = 0.01
+# What an event says in words of ours, which stay as they are even if somebody's secret is one of them.
+_OUR_WORDS = frozenset({"at", "phase", "status", "code", "action", "format", "digest", "build", "log", "counts"})
 
 
 class Interrupted(Exception):
@@ -179,6 +182,23 @@ class Job:
 
     def masked(self, text: str) -> str:
         return self.tools.log.masked(text)
+
+    def shown(self, value: Any) -> Any:
+        """A plain value, with its texts as the log would show them."""
+        match value:
+            case str():
+                return self.masked(value)
+            case Mapping():
+                return {name: self.shown(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self.shown(each) for each in value]
+            case _:
+                return value
+
+    def tell(self, event: Event) -> None:
+        """Let the event be known, with no secret in what it says in words of the build's."""
+        free = (part.name for part in fields(event) if part.name not in _OUR_WORDS)
+        self.tools.emit(replace(event, **{name: self.shown(getattr(event, name)) for name in free}))
 
     def say_phase_end(self, phase: Phase, outcome: Outcome) -> None:
         """The two lines that end a phase (reference 10.3); the first phases have none."""

@@ -28,7 +28,7 @@ FOUND_DEAD = "BUILD_CONTAINER_FOUND_DEAD"
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A build that completed, and what it made."""
+    """A build that completed, and what it made: the facts without secrets, and without the buildspec's text."""
 
     build: Build
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: S
     job = Job(settings, sources, tools)
     build = submit(settings.id, settings.submitted)
     while build.phase is not Phase.COMPLETED:
-        tools.emit(PhaseStarted(at=build.phase_started, phase=build.phase))
+        job.tell(PhaseStarted(at=build.phase_started, phase=build.phase))
         answer = await steps.step(build.phase, partial(_perform, job, build))
         outcome = Outcome(Status(answer["status"]), Context(answer["code"], answer["message"]))
         ended = datetime.fromisoformat(answer["ended"])
@@ -49,7 +49,7 @@ async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: S
         dead = outcome.context.code == FOUND_DEAD
         build = finish_phase(build, outcome, ended, on_failure="ABORT" if dead else job.on_failure(build.phase))
     _tell_end(job, build)
-    return Finished(build, job.facts)
+    return Finished(build, {name: job.shown(fact) for name, fact in job.facts.items() if name != "buildspec"})
 
 
 async def _perform(job: Job, build: Build) -> Answer:
@@ -131,14 +131,13 @@ _PHASES: dict[Phase, Callable[[Job, Build, dict[str, Any]], Awaitable[Outcome]]]
 
 
 def _tell(job: Job, build: Build, outcome: Outcome, ended: datetime, facts: Mapping[str, Any]) -> None:
-    emit = job.tools.emit
     for made in facts.get("cache", ()):
-        emit(CacheUsed(at=ended, **made))
+        job.tell(CacheUsed(at=ended, **made))
     for made in facts.get("reports", ()):
-        emit(ReportMade(at=ended, **made))
+        job.tell(ReportMade(at=ended, **made))
     for made in facts.get("artifacts", ()):
-        emit(ArtifactMade(at=ended, **made))
-    emit(
+        job.tell(ArtifactMade(at=ended, **made))
+    job.tell(
         PhaseEnded(
             at=ended,
             phase=build.phase,
@@ -151,7 +150,7 @@ def _tell(job: Job, build: Build, outcome: Outcome, ended: datetime, facts: Mapp
 
 def _tell_end(job: Job, build: Build) -> None:
     assert build.ended is not None
-    job.tools.emit(
+    job.tell(
         BuildEnded(
             at=build.ended,
             build=str(build.id),
