@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-
 NOT_ISOLATED = ", which isolates nothing; .venv/bin/codeyard doctor says how to get one that does"
 
 

@@ -1,0 +1,173 @@
+"""What is there is in the documentation, and what the documentation names is there."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from codeyard import events
+from codeyard.builds.traps import check
+from codeyard.cli import choose
+from codeyard.cli.main import cli
+from codeyard.events import Event
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+CLI = (DOCS / "cli.md").read_text()
+EVENTS = (DOCS / "events.md").read_text()
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("examples/*/*.md"))]
+
+
+def kinds(of: type[Event]) -> Iterator[type[Event]]:
+    for kind in of.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def commands(group: click.Group, above: str) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{above} {name}")
+        else:
+            yield f"{above} {name}", command
+
+
+def section(text: str, title: str) -> str:
+    """What stands below the heading of this title, up to the next of its kind."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"there is no section {title!r}"
+    return found[1]
+
+
+COMMANDS = dict(commands(cli, "codeyard"))
+KINDS = list(kinds(Event))
+OPTIONS = [
+    (name, option)
+    for name, command in COMMANDS.items()
+    for parameter in command.params
+    for option in parameter.opts
+    if option.startswith("--") and option != "--help"
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_documented(name: str) -> None:
+    top = " ".join(name.split()[:2])
+
+    assert name in section(CLI, top) or name == top
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=[" ".join(option) for option in OPTIONS])
+def test_each_option_is_documented_with_its_command(name: str, option: str) -> None:
+    assert f"`{option}" in section(CLI, " ".join(name.split()[:2]))
+
+
+def test_each_documented_option_is_one() -> None:
+    known = {option for _, option in OPTIONS} | {"--help", "--version"}
+
+    assert set(re.findall(r"`(--[a-z-]+)", CLI)) - known == set()
+
+
+def test_the_exit_codes_of_a_build_are_those_of_its_help() -> None:
+    told = re.findall(r"^\s+(?:Exit codes: )?([0-3])  (.*)$", COMMANDS["codeyard run"].help or "", re.MULTILINE)
+    listed = dict(re.findall(r"^\| ([0-3]) \| (.*?) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
+
+    assert [(code, text) for code, text in told if listed[code] != text.replace("it FAILED", "the build FAILED")] == []
+    assert len(told) == len(listed) == 4
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md", "docs/executors.md"])
+def test_each_executor_is_named(page: str) -> None:
+    text = (ROOT / page).read_text()
+
+    assert [name for name in choose.NAMES if name not in text] == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.kind for kind in KINDS])
+def test_each_field_of_an_event_is_documented(kind: type[Event]) -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", section(EVENTS, kind.kind), re.MULTILINE)
+
+    assert listed == [field.name for field in fields(kind) if field.name != "at"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.kind for kind in KINDS])
+def test_the_example_of_an_event_has_its_fields(kind: type[Event]) -> None:
+    [block] = re.findall(r"```json\n(.*?)```", section(EVENTS, kind.kind), re.DOTALL)
+    examples = [json.loads(line) for line in block.splitlines()]
+
+    assert [[*example] for example in examples] == [["event", *(field.name for field in fields(kind))]] * len(examples)
+    assert {example["event"] for example in examples} == {kind.kind}
+
+
+def test_each_documented_event_is_one() -> None:
+    assert set(re.findall(r"^## (\w+)$", EVENTS, re.MULTILINE)) == {kind.kind for kind in KINDS}
+    assert {kind.__module__ for kind in KINDS} == {events.__name__}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_links_to_within_a_page_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text())
+
+    assert [
+        (file, anchor) for file, anchor in links if anchor not in anchors(page.parent / file if file else page)
+    ] == []
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_lists_each_page() -> None:
+    index = (DOCS / "README.md").read_text()
+
+    assert [page.name for page in DOCS.glob("*.md") if f"({page.name})" not in index and page.name != "README.md"] == []
+
+
+def test_each_file_on_the_way_of_a_build_is_there() -> None:
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", (DOCS / "one-build.md").read_text())
+
+    assert [path for path in named if not (ROOT / "src" / "codeyard" / path).exists()] == []
+    assert len(named) > 30
+
+
+def test_each_page_that_the_source_names_is_there() -> None:
+    named = {
+        path for source in (ROOT / "src").rglob("*.py") for path in re.findall(r"docs/[\w/.-]+\.md", source.read_text())
+    }
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert named
+
+
+def test_the_picture_is_whole_and_fetches_nothing() -> None:
+    text = (DOCS / "images" / "run.svg").read_text()
+    ElementTree.fromstring(text)
+
+    assert "SUCCEEDED" in text
+    assert "url(http" not in text.replace('"', "")
+
+
+def test_the_good_example_has_no_mistakes() -> None:
+    assert check((ROOT / "examples" / "shortlinks" / "buildspec.yml").read_text()) == ()
+
+
+def test_the_broken_example_shows_mistakes_and_warnings() -> None:
+    found = check((ROOT / "examples" / "broken" / "buildspec.yml").read_text())
+
+    assert sum(not mistake.warning for mistake in found) > 4
+    assert sum(mistake.warning for mistake in found) > 3
