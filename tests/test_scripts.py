@@ -92,17 +92,17 @@ def test_in_a_pipe_nothing_is_coloured(bare: Path) -> None:
 
 
 def test_what_was_made_is_told_from_the_newest_build(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "one"
-    run.mkdir(parents=True)
+    home = tmp_path / "runs" / "one"
+    home.mkdir(parents=True)
     artifact = {"event": "artifact_made", "location": str(tmp_path / "out"), "files": 3, "digest": "sha256:abc"}
     tests = {"event": "report_made", "line_coverage": None, "counts": {"SUCCEEDED": 4}, "total": 5}
-    end = {"event": "build_ended", "exported": {"RELEASE": "1"}, "log": str(run / "log")}
-    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in (artifact, tests, end)))
+    end = {"event": "build_ended", "exported": {"RELEASE": "1"}, "log": str(home / "log")}
+    (home / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in (artifact, tests, end)))
 
     told = run(tmp_path, str(ROOT / "scripts" / "made.py"), str(tmp_path))
 
     assert [line.split() for line in told.splitlines()] == [
-        ["artifact", "out/", "3", "files"],
+        ["artifact", "out", "3", "files"],
         ["sha256:abc"],
         ["tests", "4", "of", "5", "passed"],
         ["exported", "RELEASE=1"],
