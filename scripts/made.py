@@ -22,9 +22,8 @@ def main(state: Path) -> None:
             case {"event": "cache_used", "action": "restore"}:
                 print(f"  cache     {'hit' if event['hit'] else 'miss; the next run finds what this one kept'}")
             case {"event": "artifact_made"}:
-                print(
-                    f"  artifact  {os.path.relpath(event['location'])}  {event['files']} file{'' if event['files'] == 1 else 's'}"
-                )
+                files = f"{event['files']} file{'' if event['files'] == 1 else 's'}"
+                print(f"  artifact  {os.path.relpath(event['location'])}  {files}")
                 print(f"            {event['digest']}")
             case {"event": "build_ended"}:
                 for name, value in event["exported"].items():
