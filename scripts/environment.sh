@@ -8,11 +8,12 @@ else
 fi
 
 say() { printf '%s\n' "${bold}$*${plain}"; }
-die() {
+die() { # [code=N] die WHAT [HOW TO GO ON]...
+    # shellcheck disable=SC2154 # set by the caller, or not
     printf '%s\n' "${red}error:${plain} $1" >&2
     shift
     [ $# -eq 0 ] || printf '  %s\n' "$@" >&2
-    exit 3
+    exit "${code:-3}"
 }
 
 environment() {
