@@ -132,7 +132,8 @@ class Summary:
         """Every phase that took time, did something for the user or went wrong, with a bar for its share."""
         shown = [phase for phase in self._phases if phase.phase not in _QUIET or _notable(phase)]
         longest = max((phase.seconds for phase in shown), default=0) or 1
-        room = min(_BAR, max(0, width - 28))
+        states = max((len(phase.status) + 1 for phase in shown if phase.status != "SUCCEEDED"), default=0)
+        room = min(_BAR, max(0, width - 27 - states))
         return [
             _line(
                 (f"{phase.phase:<16} {seconds(phase.seconds):>8}  ", "" if phase.status == "SUCCEEDED" else "red"),
@@ -237,11 +238,11 @@ def printable(text: str) -> str:
 
 def seconds(count: float) -> str:
     """A duration as people read it."""
-    if count < 1:
+    if count < 0.9995:
         return f"{count * 1000:.0f} ms"
-    if count < 60:
+    if count < 59.95:
         return f"{count:.1f} s"
-    minutes, rest = divmod(int(count), 60)
+    minutes, rest = divmod(round(count), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
