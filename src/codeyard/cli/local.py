@@ -375,7 +375,9 @@ def _conclude(home: Path, finished: Finished) -> None:
     staged = home / ".result.json"
     # Without the buildspec's text: what is masked in the log may stand in it.
     facts = {name: value for name, value in finished.facts.items() if name != "buildspec"}
-    staged.write_text(json.dumps({"status": finished.build.status, "facts": facts}))
+    build = finished.build
+    took = None if build.ended is None else (build.ended - build.started).total_seconds()
+    staged.write_text(json.dumps({"status": build.status, "seconds": took, "facts": facts}))
     staged.rename(home / "result.json")
     _clear(home)
 

@@ -21,6 +21,8 @@ _COMMANDS = {
     "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),
     "doctor": ("codeyard.cli.doctor", "Say what this machine can do, and how to get what is missing."),
     "secret": ("codeyard.cli.secret", "Keep parameters and secrets for builds in a local vault."),
+    "runs": ("codeyard.cli.history", "List the builds that ran here."),
+    "clean": ("codeyard.cli.history", "Remove old builds and what is stored of them."),
     "cache": ("codeyard.cli.cache", "Empty what builds keep for the next ones."),
 }
 
