@@ -44,7 +44,9 @@ def _check(yard: Yard, ended: Result) -> None:
 
 def test_they_are_in_the_environment_whole(kept: Yard) -> None:
     (kept.source).mkdir(parents=True)
-    script = f'[ "$P" = \'{PARAMETER[:8]}\'"{PARAMETER[8:]}" ] && [ ${{#S}} = {len(SECRET)} ] && [ $N = 7 ] && echo good'
+    script = (
+        f'[ "$P" = \'{PARAMETER[:8]}\'"{PARAMETER[8:]}" ] && [ ${{#S}} = {len(SECRET)} ] && [ $N = 7 ] && echo good'
+    )
     ended = kept.build(_spec(build=[script]))
 
     assert ended.printed == ["good"], ended.log

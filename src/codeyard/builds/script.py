@@ -90,11 +90,13 @@ def evaluation(expressions: tuple[str, ...], place: Place, into: str, *, shared:
     else:
         begin = f". {quote(place.given)}; cd {quote(place.source)}"
     values = "".join(f"printf '%s\\0' \"{_inner(text)}\"\n" for text in expressions)
-    return f"{begin}\n{{\n{values}}} >|{quote(into)}\n"
+    # A build may have made a pipe there, and nobody would read what we write into it.
+    return f"{begin}\n[ ! -p {quote(into)} ] || exit 1\n{{\n{values}}} >|{quote(into)}\n"
 
 
 def _restore(place: Place) -> str:
-    return f"if [ -r {quote(place.state)} ]; then . {quote(place.state)}; else . {quote(place.initial)}; fi"
+    state = quote(place.state)  # -f: a pipe would be waited for, a device read without an end
+    return f"if [ -f {state} ] && [ -r {state} ]; then . {state}; else . {quote(place.initial)}; fi"
 
 
 def _inner(text: str) -> str:
