@@ -190,7 +190,7 @@ class Yard:
         return {**passed, "PYTHONPATH": src, "CODEYARD_HOME": str(self.state), **more}
 
     def cli(
-        self, *options: str, source: str | Path | None = None, stdin: str = "", timeout: float = 60, **env: str
+        self, *options: str, source: str | Path | None = None, stdin: str = "", **env: str
     ) -> subprocess.CompletedProcess[bytes]:
         """The real command, to its end."""
         return subprocess.run(
@@ -199,7 +199,7 @@ class Yard:
             capture_output=True,
             cwd=self.root,
             env=self.environment(**env),
-            timeout=timeout,
+            timeout=60,
         )
 
     def start(self, *options: str, **env: str) -> subprocess.Popen[bytes]:

@@ -192,11 +192,11 @@ REPLACED = {
     "tmp by a link": 'cd "$CODEBUILD_SRC_DIR/../.."; rm -rf tmp; ln -s /etc tmp',
     "tmp by a pipe": 'cd "$CODEBUILD_SRC_DIR/../../tmp"; cd ..; rm -rf tmp; mkfifo tmp',
     "above the source": 'cd "$CODEBUILD_SRC_DIR/.."; d=$PWD; cd /; rm -rf "$d"; ln -s / "$d"',
-    "files by links": 'cd "$CODEBUILD_SRC_DIR"; rm -f r.xml; ln -s /etc/passwd r.xml; ln -s /etc etc; ln -s /etc/shadow s',
+    "files by links": 'cd "$CODEBUILD_SRC_DIR"; rm -f r.xml; ln -s /etc/passwd r.xml; ln -s /etc etc',
     "files by pipes": 'cd "$CODEBUILD_SRC_DIR"; rm -f r.xml; mkfifo r.xml pipe cached/pipe',
     "the cache by a link": 'cd "$CODEBUILD_SRC_DIR"; rm -rf cached; ln -s /etc cached',
-    "results by pipes": 'cd "$CODEBUILD_SRC_DIR/../../tmp"; for n in names value-names cache-save exported; do mkfifo $n; done',
-    "results by links": 'cd "$CODEBUILD_SRC_DIR/../../tmp"; for n in names cache-save exported; do ln -s /etc/passwd $n; done',
+    "results by pipes": 'cd "$CODEBUILD_SRC_DIR/../../tmp"; mkfifo names cache-save exported',
+    "results by links": 'cd "$CODEBUILD_SRC_DIR/../../tmp"; for n in names exported; do ln -s /etc/passwd $n; done',
     "endless links": 'cd "$CODEBUILD_SRC_DIR"; ln -s . self; ln -s self again; mkdir deep; ln -s .. deep/up',
 }  # fmt: skip
 
