@@ -26,7 +26,7 @@ from codeyard.artifacts import BlobStore, Digest, Entry, Swept, Tree, read
 from codeyard.artifacts import tree as trees
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.patterns import Pick, compile_pattern
-from codeyard.artifacts.scan import Workspace
+from codeyard.artifacts.scan import Root, Workspace
 from codeyard.artifacts.transfer import everything, lay_over, load_manifest, save_manifest, store_tree
 from codeyard.errors import Fault, Invalid, NotFound
 
@@ -105,7 +105,7 @@ class Part:
 
     Two parts of one cache need prefixes that are not below each other, such as `workspace` and `machine`."""
 
-    root: Path
+    root: Root
     patterns: tuple[str, ...] = ("**/*",)
     prefix: str = ""
 
@@ -159,7 +159,7 @@ class CacheStore:
         exact = record.key == wanted.key
         return Hit(record.key, exact, record.files, record.size, record.created, record.tree, record.times, record.path)
 
-    def restore(self, hit: Hit, destination: Path, prefix: str = "") -> Restored:
+    def restore(self, hit: Hit, destination: Root, prefix: str = "") -> Restored:
         """Put the cache's files, or those below `prefix`, into a directory, over what is there, with their old times.
 
         Conflict if a link or a directory is in the way. NotFound or Fault if the contents are gone or damaged: then
@@ -314,10 +314,12 @@ class CacheStore:
 
 
 def _chosen(part: Part) -> list[Pick]:
-    if not part.root.is_dir():
+    try:
+        picks = everything(part.root)
+    except NotFound:
         return []
     tests = [compile_pattern(pattern) for pattern in part.patterns]
-    return [pick for pick in everything(part.root) if any(test(pick.path) for test in tests)]
+    return [pick for pick in picks if any(test(pick.path) for test in tests)]
 
 
 def _load(path: Path) -> _Record | None:
@@ -351,7 +353,7 @@ def _unpack_times(content: bytes) -> Iterable[int]:
     return (moment for (moment,) in struct.iter_unpack("<q", content))
 
 
-def _set_times(destination: Path, prefix: str, tree: Tree, moments: Iterable[int]) -> None:
+def _set_times(destination: Root, prefix: str, tree: Tree, moments: Iterable[int]) -> None:
     """Give restored files the times they had: tools like make and cargo rebuild what looks new."""
     start = prefix.rstrip("/") + "/" if prefix else ""
     files = [entry.path for entry in tree.entries if entry.digest is not None]

@@ -36,7 +36,22 @@ class Limits:
 USUAL = Limits()
 
 
-def listing(root: Path, limits: Limits = USUAL) -> tuple[Found, ...]:
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A directory beneath `top`, which nobody hostile can replace. Of `path`, whose parts a build may have made, no
+    part may be a link: not even the first, by which it would be led anywhere on this machine."""
+
+    top: Path
+    path: str  # relative, of plain names; "" for `top` itself
+
+    def __str__(self) -> str:
+        return str(self.top / self.path)
+
+
+Root = Path | Below
+
+
+def listing(root: Root, limits: Limits = USUAL) -> tuple[Found, ...]:
     """Everything below `root`, directories included, in no particular order. Links are reported, never followed.
 
     NotFound if `root` is no directory; Invalid beyond the limits. What cannot be opened is listed with kind None."""
@@ -49,7 +64,7 @@ def listing(root: Path, limits: Limits = USUAL) -> tuple[Found, ...]:
     return tuple(found)
 
 
-def read_file(root: Path, relative: str, limit: int) -> bytes:
+def read_file(root: Root, relative: str, limit: int) -> bytes:
     """The content of one regular file below `root`.
 
     NotFound if it is not there; Invalid if it is not a regular file of at most `limit` bytes, or lies behind a link."""
@@ -67,7 +82,7 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
 class Workspace:
     """An open directory, from which files are opened one after another; for one thread. Use it with `with`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
 
     def __enter__(self) -> Self:
@@ -153,7 +168,10 @@ def unreadable(path: str, error: OSError) -> Invalid | NotFound:
     return Invalid(what, f"it cannot be opened: {error.strerror}.", "Check its permissions.")
 
 
-def _open_root(root: Path) -> int:
+def _open_root(root: Root) -> int:
+    if isinstance(root, Below):
+        with Workspace(root.top) as above:
+            return os.dup(above.directory(root.path))
     try:
         return os.open(root, _DIRECTORY)
     except OSError as error:

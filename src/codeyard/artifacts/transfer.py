@@ -18,7 +18,7 @@ from codeyard.artifacts import Blob, BlobStore, Digest, Entry, Holder, Kind, Tre
 from codeyard.artifacts import tree as trees
 from codeyard.artifacts.failures import explain, explained
 from codeyard.artifacts.patterns import Pick
-from codeyard.artifacts.scan import USUAL, Limits, Workspace, listing, stamp, unchanging
+from codeyard.artifacts.scan import USUAL, Limits, Root, Workspace, listing, stamp, unchanging
 from codeyard.artifacts.stamps import Stamps
 from codeyard.errors import Conflict, Invalid
 
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 
 
 def store_tree(
-    root: Path,
+    root: Root,
     picks: Iterable[Pick],
     store: BlobStore,
     *,
@@ -71,7 +71,7 @@ def store_tree(
     return trees.make(entries)
 
 
-def everything(root: Path, limits: Limits = USUAL) -> list[Pick]:
+def everything(root: Root, limits: Limits = USUAL) -> list[Pick]:
     """All of a directory: its files, its links as links, its empty directories. Pipes and the like are left out."""
     found = listing(root, limits)
     full = set(trees.directories(item.path for item in found))
@@ -106,7 +106,7 @@ def place_tree(tree: Tree, store: BlobStore, destination: Path, *, holder: Holde
         raise
 
 
-def lay_over(tree: Tree, store: BlobStore, destination: Path) -> None:
+def lay_over(tree: Tree, store: BlobStore, destination: Root) -> None:
     """Put the files of `tree` into a directory that may have files already: a file of the same path is replaced,
     others stay. Never goes through a link: Conflict if a link or a file is where a directory must be.
 
@@ -289,7 +289,7 @@ def _is_empty_directory(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
-def _spread(entries: Iterable[Entry], root: Path, work: Callable[[Entry, int], None]) -> None:
+def _spread(entries: Iterable[Entry], root: Root, work: Callable[[Entry, int], None]) -> None:
     """Do `work` on every entry with its open directory, by threads."""
 
     def one(batch: Sequence[Entry]) -> None:

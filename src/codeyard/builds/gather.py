@@ -1,6 +1,7 @@
 """The files that a selection means, wherever they are inside: in the source tree, or anywhere else in the sandbox."""
 
 import asyncio
+import posixpath
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from codeyard.artifacts import Selection
 from codeyard.artifacts.patterns import Found, Selected, select
-from codeyard.artifacts.scan import listing
+from codeyard.artifacts.scan import Root, listing
 from codeyard.builds.expansion import below
 from codeyard.builds.job import Job
 
@@ -19,7 +20,7 @@ _MAGIC = re.compile(r"[*?\[]")
 class Group:
     """A directory on the host, what it is called inside, and what is meant of it."""
 
-    root: Path
+    root: Root
     inside: str
     selection: Selection
     found: tuple[Found, ...]
@@ -37,7 +38,7 @@ async def gather(job: Job, selection: Selection, key: str) -> list[Group]:
     source = (await job.place()).source
     base = selection.base_directory
     if base is not None and base.startswith("/"):
-        anchor, rest = _split(base)
+        anchor, rest = _split(_plain(base))
         root = await _reach(job, anchor, job.tools.sandbox.home / "gathered" / key)
         return [await _group(root, anchor, replace(selection, base_directory=rest or None))]
     inner, outer = split_outside(selection.files, source)
@@ -54,8 +55,8 @@ async def gather(job: Job, selection: Selection, key: str) -> list[Group]:
 
 
 def split_outside(patterns: tuple[str, ...], source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those of the source tree, made relative to it, and those with absolute paths outside."""
-    paths = tuple(below(pattern, source) for pattern in patterns)
+    """Those of the source tree, made relative to it, and those with absolute paths outside, which hold no `..`."""
+    paths = tuple(below(_plain(pattern), source) for pattern in patterns)
     return (
         tuple(path for path in paths if not path.startswith("/")),
         tuple(path for path in paths if path.startswith("/")),
@@ -73,12 +74,12 @@ async def copy_out(job: Job, patterns: tuple[str, ...], key: str) -> Path:
     return copies
 
 
-async def _group(root: Path, inside: str, selection: Selection) -> Group:
+async def _group(root: Root, inside: str, selection: Selection) -> Group:
     found = await asyncio.to_thread(listing, root)
     return Group(root, inside, selection, found)
 
 
-async def _reach(job: Job, inside: str, copy: Path) -> Path:
+async def _reach(job: Job, inside: str, copy: Path) -> Root:
     """Where the host can read the directory; an empty one if it is not there."""
     if (root := await job.on_host(inside)) is not None:
         return root
@@ -96,6 +97,11 @@ def _anchors(patterns: tuple[str, ...]) -> list[str]:
 
 def _beneath(path: str, other: str) -> bool:
     return path != other and PurePosixPath(path).is_relative_to(other)
+
+
+def _plain(pattern: str) -> str:
+    """An absolute pattern without `.` and `..`: by those a copy would lie elsewhere than among the copies."""
+    return "/" + posixpath.normpath(pattern).lstrip("/") if pattern.startswith("/") else pattern
 
 
 def _split(pattern: str) -> tuple[str, str]:

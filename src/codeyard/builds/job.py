@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+import posixpath
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-from codeyard.artifacts.scan import read_file
+from codeyard.artifacts.scan import Below, read_file
 from codeyard.builds.buildspec import Buildspec, PhaseSpec, parse
 from codeyard.builds.environment import SourceFacts
 from codeyard.builds.model import Outcome, Phase, Settings, Status
@@ -134,12 +134,12 @@ class Job:
         directory = self.source.directory if self.source is not None else f"{sandbox.root}/output/src{self.tag}/src"
         return Place(sandbox.root, directory)
 
-    async def on_host(self, inside: str) -> Path | None:
+    async def on_host(self, inside: str) -> Below | None:
         """Where the host sees an absolute path inside: beneath the build's writable tree, or nowhere (None)."""
-        prefix = f"{(await self.sandbox()).root}/output"
-        if inside != prefix and not inside.startswith(f"{prefix}/"):
+        path, prefix = posixpath.normpath(inside), f"{(await self.sandbox()).root}/output"
+        if path != prefix and not path.startswith(f"{prefix}/"):
             return None
-        return self.tools.sandbox.output / inside[len(prefix) :].lstrip("/")
+        return Below(self.tools.sandbox.output, path[len(prefix) + 1 :])
 
     @property
     def buildspec(self) -> Buildspec:

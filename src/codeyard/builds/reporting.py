@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codeyard.artifacts import Selection
 from codeyard.artifacts.patterns import Pick, Unmatched
-from codeyard.artifacts.scan import listing, read_file
+from codeyard.artifacts.scan import Root, listing, read_file
 from codeyard.builds.buildspec import ReportSpec
 from codeyard.builds.expansion import expand_selection, expand_text
 from codeyard.builds.gather import Group, gather
@@ -80,19 +79,20 @@ async def _named(job: Job, spec: ReportSpec, source: str, values: Mapping[str, s
     return _Found(group, chosen, tuple(files), tuple(problems))
 
 
-def _discover(job: Job, root: Path, source: str, values: Mapping[str, str], taken: set[str]) -> list[_Found]:
+def _discover(job: Job, root: Root, source: str, values: Mapping[str, str], taken: set[str]) -> list[_Found]:
     """Files that look like reports, by format; for five seconds at the most."""
     if values.get("CODEBUILD_CONFIG_AUTO_DISCOVER", "").lower() == "false":
         return []
     began = time.monotonic()
     job.say("discover", f"Set report auto-discover timeout to {_DISCOVERY_SECONDS} seconds")
     pattern = values.get("CODEBUILD_CONFIG_AUTO_DISCOVER_DIR") or "**/*"
-    place = Group(root, source, expand_selection(Selection((pattern,)), {}, source), listing(root))
+    place = Group(root, source, expand_selection(Selection((pattern,)), {}, source), ())
+    picks: tuple[Pick, ...] = ()
     try:
+        place = replace(place, found=listing(root))
         selected = place.select()
     except CodeyardError as error:
-        _say_all(job, "discover", error.lines if isinstance(error, Unmatched) else ())
-        picks: tuple[Pick, ...] = ()
+        _say_all(job, "discover", error.lines if isinstance(error, Unmatched) else (str(error),))
     else:
         _say_all(job, "discover", selected.lines)
         picks = selected.picks
@@ -114,7 +114,7 @@ def _discover(job: Job, root: Path, source: str, values: Mapping[str, str], take
     ]
 
 
-def _sniffed(root: Path, path: str) -> ReportFormat | None:
+def _sniffed(root: Root, path: str) -> ReportFormat | None:
     try:
         return sniff(read_file(root, path, _REPORT_AT_MOST)[:_SNIFFED], path)
     except (CodeyardError, OSError):
