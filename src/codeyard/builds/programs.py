@@ -126,7 +126,16 @@ PROGRAMS = {
 def write_programs(directory: Path) -> None:
     """Make them in `directory`, which the build sees read-only."""
     for name, text in PROGRAMS.items():
-        staged = directory / f".{name}.new"
-        staged.write_text(text)
-        staged.chmod(0o755)
-        staged.rename(directory / name)
+        _write(directory, name, text)
+
+
+def write_python(directory: Path) -> None:
+    """Make `python` there: a machine may have it as python3 only, as Debian does, and AWS's images have both names."""
+    _write(directory, "python", '#!/bin/sh\nexec python3 "$@"\n')
+
+
+def _write(directory: Path, name: str, text: str) -> None:
+    staged = directory / f".{name}.new"
+    staged.write_text(text)
+    staged.chmod(0o755)
+    staged.rename(directory / name)

@@ -21,6 +21,8 @@ PROBES: Mapping[str, str] = {
     "dotnet": "dotnet --version",
 }
 
+ONLY_PYTHON3 = "$(command -v python3 >/dev/null && ! command -v python >/dev/null && echo yes)"
+
 Manifest = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
