@@ -38,16 +38,16 @@ class Selected:
 def parse_manifest(text: str) -> Manifest:
     """runtime → version → commands. Invalid."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - texts only: 3.10 stays 3.10
         runtimes = document["runtimes"]
         return {
             str(name): {
-                str(version): tuple(str(line) for line in (body or {}).get("commands") or ())
+                str(version): tuple(line for line in (body or {}).get("commands") or () if isinstance(line, str))
                 for version, body in runtime["versions"].items()
             }
             for name, runtime in runtimes.items()
         }
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid(
             "the image's runtimes manifest", f"it cannot be read: {error}.", f"Mend {MANIFEST} in the image."
         ) from error
