@@ -118,7 +118,8 @@ def test_a_variable_that_was_unset_stays_unset(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [("true", 0), ("false", 1), ("exit 5", 5), ("(exit 6)", 6), ("false\ntrue", 0), ("true\nfalse", 1),
-     ("exit 0; false", 0), ("nosuchprogram 2>/dev/null", 127), ("", 0), ("# only a comment", 0), ("sh -c 'exit 9' || exit 3", 3)],
+     ("exit 0; false", 0), ("nosuchprogram 2>/dev/null", 127), ("", 0),
+     ("# only a comment", 0), ("sh -c 'exit 9' || exit 3", 3)],
 )  # fmt: skip
 def test_the_status_is_that_of_the_last_line_or_the_exit(inside: Inside, text: str, code: int) -> None:
     assert inside.run(text)[0] == code
@@ -235,9 +236,8 @@ def test_users_take_turns_with_the_state(inside: Inside) -> None:
     script.write_text(command("Y=$X; X=nobody", inside.place, succeeding=True, last_exit=0))
     inside.run("X=root")
     argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    ended = subprocess.run(
-        [*argv, *inside.shell.command(inside.root / "applets"), str(script)], capture_output=True, text=True, cwd="/"
-    )
+    argv += [*inside.shell.command(inside.root / "applets"), str(script)]
+    ended = subprocess.run(argv, capture_output=True, text=True, cwd="/")
 
     assert ended.returncode == 0, ended.stderr
     assert inside.run("echo $X $Y") == (0, "nobody root\n")
