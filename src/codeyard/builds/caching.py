@@ -4,11 +4,11 @@ Files of the source tree are kept beneath `source/`, those of the rest of the sa
 """
 
 import asyncio
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from codeyard.artifacts.cache import Action, Hit, Outcome, Part, Wanted, scope_of
+from codeyard.artifacts.removal import remove_tree
 from codeyard.builds.expansion import expand_text
 from codeyard.builds.gather import copy_out, split_outside
 from codeyard.builds.job import Job
@@ -100,7 +100,7 @@ async def _restore(job: Job, hit: Hit) -> None:
     assert source is not None
     await asyncio.to_thread(store.restore, hit, source, _SOURCE)
     staged = job.tools.sandbox.home / "gathered" / "cache"
-    await asyncio.to_thread(shutil.rmtree, staged, ignore_errors=True)
+    await asyncio.to_thread(remove_tree, staged)
     staged.mkdir(parents=True)
     await asyncio.to_thread(store.restore, hit, staged, _MACHINE)
     for top in sorted(staged.iterdir()):

@@ -5,11 +5,11 @@ Sources are brought to a place that the sandbox cannot see, and go in by one ren
 
 import asyncio
 import re
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from codeyard.artifacts.removal import remove_tree
 from codeyard.artifacts.scan import read_file
 from codeyard.builds.buildspec import SpecKind, parse, resolve_kind
 from codeyard.builds.caching import restore_cache
@@ -77,7 +77,7 @@ async def _fetch_all(job: Job) -> SourceFacts:
     final = job.tools.sandbox.output / f"src{job.tag}"
     staged = job.tools.sandbox.home / "incoming"
     for leftover in (staged, final):  # of an earlier process, which died in this step
-        await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, leftover)
     primary = await _fetch_one(job, job.sources.primary, staged, "src")
     facts = SourceFacts(f"{root}/src{_below(primary)}", primary.repo_url, primary.version, primary.resolved_version)
     for spec in job.sources.secondary:
@@ -229,11 +229,16 @@ async def _runtimes(job: Job) -> Outcome | None:
 
 async def _manifest(job: Job) -> str | None:
     sandbox = await job.sandbox()
-    copy = job.tools.sandbox.home / "runtimes.yml"
-    copy.unlink(missing_ok=True)
-    if not await sandbox.fetch(MANIFEST, copy) or copy.is_symlink() or copy.stat().st_size > _MANIFEST_AT_MOST:
+    copies = job.tools.sandbox.home / "gathered" / "manifest"
+    await asyncio.to_thread(remove_tree, copies)
+    copies.mkdir(parents=True)
+    # The image may have anything there, and a program in the place of what copies it.
+    if not await job.within(sandbox.fetch(MANIFEST, copies / "runtimes.yml")):
         return None
-    return copy.read_text(errors="replace")
+    try:
+        return read_file(copies, "runtimes.yml", _MANIFEST_AT_MOST).decode(errors="replace")
+    except CodeyardError:
+        return None
 
 
 async def _what_there_is(job: Job, wanted: dict[str, str]) -> None:

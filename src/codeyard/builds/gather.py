@@ -3,12 +3,12 @@
 import asyncio
 import posixpath
 import re
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from codeyard.artifacts import Selection
 from codeyard.artifacts.patterns import Found, Selected, select
+from codeyard.artifacts.removal import remove_tree
 from codeyard.artifacts.scan import Root, listing
 from codeyard.builds.expansion import below
 from codeyard.builds.job import Job
@@ -66,7 +66,7 @@ def split_outside(patterns: tuple[str, ...], source: str) -> tuple[tuple[str, ..
 async def copy_out(job: Job, patterns: tuple[str, ...], key: str) -> Path:
     """A directory with copies of all that absolute patterns may match, at their paths without the first slash."""
     copies = job.tools.sandbox.home / "gathered" / key
-    await asyncio.to_thread(shutil.rmtree, copies, ignore_errors=True)
+    await asyncio.to_thread(remove_tree, copies)
     copies.mkdir(parents=True)
     sandbox = await job.sandbox()
     for anchor in _anchors(patterns):
@@ -83,7 +83,7 @@ async def _reach(job: Job, inside: str, copy: Path) -> Root:
     """Where the host can read the directory; an empty one if it is not there."""
     if (root := await job.on_host(inside)) is not None:
         return root
-    await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)
+    await asyncio.to_thread(remove_tree, copy)
     await job.within((await job.sandbox()).fetch(inside, copy))
     copy.mkdir(parents=True, exist_ok=True)
     return copy

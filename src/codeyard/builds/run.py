@@ -4,10 +4,12 @@ Every phase may be done again from its beginning by another process, so what it 
 build, a command by its place in the buildspec, a line of the log by what it says.
 """
 
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from codeyard.builds.commands import run_commands, sample_exported
@@ -61,6 +63,8 @@ async def _perform(job: Job, build: Build) -> Answer:
         outcome = interrupted.outcome
     except (CodeyardError, OSError) as error:
         outcome = _broken(build.phase, error)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours, which must not leave the sandbox running
+        outcome = Outcome(Status.FAULT, Context("SERVER_ERROR", _bug(error)))
     if build.phase is not Phase.FINALIZING:
         job.say_phase_end(build.phase, outcome)
     return {
@@ -83,6 +87,11 @@ def _broken(phase: Phase, error: CodeyardError | OSError) -> Outcome:
         return Outcome(Status.FAULT, Context("SERVER_ERROR", f"{error.strerror or error}: {error.filename or ''}"))
     status = Status.FAULT if isinstance(error, Fault) else Status.FAILED
     return Outcome(status, Context("SERVER_ERROR" if status is Status.FAULT else "CLIENT_ERROR", str(error)))
+
+
+def _bug(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a bug in Codeyard, at {Path(last.filename).name}:{last.lineno}: {type(error).__name__}: {error}"[:2000]
 
 
 async def _queue(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:

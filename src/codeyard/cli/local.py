@@ -12,7 +12,6 @@ import asyncio
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from typing import TextIO, TypeVar
 
 from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
+from codeyard.artifacts.removal import remove_tree
 from codeyard.builds.model import (
     COMPUTE_TYPES,
     ArtifactTarget,
@@ -384,8 +384,8 @@ def _conclude(home: Path, finished: Finished) -> None:
 
 def _clear(home: Path) -> None:
     for name in ("codebuild", "sandbox", "incoming", "gathered"):
-        shutil.rmtree(home / name, ignore_errors=True)
-    for name in ("spool", "masks", "journal", "log.index", "runtimes.yml"):
+        remove_tree(home / name)
+    for name in ("spool", "masks", "journal", "log.index"):
         (home / name).unlink(missing_ok=True)
     request = json.loads((home / "request.json").read_text())
     request["variables"] = dict.fromkeys(request["variables"], "***")

@@ -92,6 +92,7 @@ class _Pipe(io.RawIOBase):
         self.inside = inside
         self._handle = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         self._over = threading.Event()
+        self._last: int | None = None  # once it is over: the bytes that still count
 
     @classmethod
     @contextmanager
@@ -129,14 +130,17 @@ class _Pipe(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]  # what RawIOBase is given
         while True:
-            ended = self._over.is_set()
+            if self._last is None and self._over.is_set():
+                self._last = self._waiting()  # a process that it left behind may write on for ever
             try:
-                piece = os.read(self._handle, len(view))
+                piece = os.read(self._handle, len(view) if self._last is None else min(len(view), self._last))
             except BlockingIOError:
-                if ended:
+                if self._last is not None:
                     return 0
                 self._wait(select.POLLIN)
                 continue
+            if self._last is not None:
+                self._last -= len(piece)
             view[: len(piece)] = piece
             return len(piece)
 

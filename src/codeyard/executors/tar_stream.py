@@ -17,6 +17,9 @@ from codeyard.errors import Fault
 
 _PIECE = 1024 * 1024
 _END = b"\0" * 1024
+_LONGEST = 256 * 1024  # bytes of a header's own content: names, mostly
+# What a tarfile raises of a stream that was made for it, besides its own kind.
+_ODD = (ValueError, LookupError, ArithmeticError, RecursionError, EOFError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,30 @@ def unpack(stream: IO[bytes], into: Path, bounds: Bounds = Bounds()) -> bool:
     `into` may be there already, as may what is in it: directories are filled, the rest is replaced. Fault.
     """
     try:
-        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as tar:
+        with tarfile.open(
+            fileobj=stream, mode="r|", tarinfo=_Header, encoding="utf-8", errors="surrogateescape"
+        ) as tar:
             return _Unpacking(into, bounds).all(tar)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, *_ODD) as error:
         raise Fault(f"cannot copy to {into}", f"the stream of files is broken: {error}.", "Try again.") from error
+
+
+class _Header(tarfile.TarInfo):
+    """Refuses, before it is read, what a tar of plain files does not have and tarfile takes into memory whole."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        named = self.type in {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE}
+        if self.size < 0 or (named and self.size > _LONGEST):
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        if self.type in {tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}:
+            raise tarfile.ReadError(f"a header of kind {self.type!r}")
+        found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # what it is read by since 3.0
+        return found
+
+    def _refuse_sparse(self, *_told: object) -> None:
+        raise tarfile.ReadError("a sparse file")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 class _Unpacking:
@@ -165,7 +188,7 @@ def _write(source: IO[bytes] | None, entry: tarfile.TarInfo, path: Path) -> None
 
 
 def _times(entry: tarfile.TarInfo) -> tuple[float, float]:
-    moment = min(max(float(entry.mtime), 0.0), 2.0**34)
+    moment = float(entry.mtime) if 0 <= entry.mtime <= 2**34 else 0.0  # it may be no number at all
     return moment, moment
 
 

@@ -1,0 +1,70 @@
+"""A build makes whoever runs it wait for ever, or fall over: it ends all the same, and nothing of it stays."""
+
+import time
+
+import pytest
+
+from tests.acceptance.harness import Yard
+
+# 1,500 directories inside one another: too deep for a path, and for a program that recurses.
+DEEP = """
+level=$(i=0; while [ $i -lt 100 ]; do printf d/; i=$((i+1)); done)
+mkdir -p tree
+i=0
+X/$level && mv tree next/${level}tree && mv next tree || exit 1; i=$((i+1)); done
+"""
+
+
+def test_a_tree_that_is_too_deep_to_walk_is_removed(yard: Yard) -> None:
+    result = yard.build({"phases": {"build": {"commands": [DEEP]}}, "artifacts": {"files": ["tree/**/*"]}})
+
+    assert (result.status, result.phases[-2]) == ("FAILED", ("UPLOAD_ARTIFACTS", "FAILED"))
+
+
+# What stands in the place of a sandbox's tar. The first writes the beginning of a long name that never ends.
+LONG_NAME = r"""
+{ printf './@LongLink'; head -c 90 /dev/zero; printf '0000644\0000000000\0000000000\00077777777777\00000000000000\000'
+  printf '011673\000 L'; head -c 100 /dev/zero; printf 'ustar  '; head -c 248 /dev/zero; yes; }
+"""
+ENDLESS = "exec cat /dev/zero"
+LEFT_BEHIND = "cat /dev/zero & exit 0"
+SILENT = "exec sleep 1000"
+
+
+@pytest.mark.parametrize("tar", [LONG_NAME, ENDLESS, LEFT_BEHIND, SILENT], ids=["long", "endless", "left", "silent"])
+def test_a_program_that_copies_files_out_for_ever_is_not_listened_to_for_ever(yard: Yard, tar: str) -> None:
+    yard.machine.require_isolation()
+    began = time.monotonic()
+    result = yard.build(
+        {
+            "phases": {
+                "build": {
+                    "commands": [
+                        "mkdir -p /opt/made && echo x >/opt/made/file",
+                        f"cat >/tmp/tar <<'END'\n#!/bin/sh\n{tar}\nEND\n",
+                        "chmod 755 /tmp/tar && mv /tmp/tar $(command -v tar)",
+                    ]
+                }
+            },
+            "artifacts": {"files": ["/opt/made/*"]},
+        },
+        timeout_minutes=0.05,
+    )
+
+    assert result.status in {"FAILED", "TIMED_OUT", "SUCCEEDED"}  # docker has a tar of its own
+    assert time.monotonic() - began < 12
+    assert result.status != "SUCCEEDED" or yard.machine.name == "docker"
+
+
+def test_a_mistake_of_ours_ends_the_build_and_its_sandbox(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    from codeyard.builds import run
+    from codeyard.builds.model import Phase
+
+    async def broken(*_told: object) -> object:
+        raise RecursionError("as deep as a build likes")
+
+    monkeypatch.setitem(run._PHASES, Phase.BUILD, broken)
+    result = yard.build({"phases": {"build": {"commands": ["true"]}}})
+
+    assert (result.status, result.exit_code) == ("FAULT", 3)
+    assert "as deep as a build likes" in result.contexts["BUILD"][1]
