@@ -195,6 +195,23 @@ def test_a_git_url_with_a_version_is_cloned(here: Yard) -> None:
     assert b"reference not found for primary source" in missing.stdout
 
 
+def test_the_buildspec_comes_from_inside_a_repository(here: Yard) -> None:
+    _repository(here.root / "repo", {"ci/spec.yml": _spec("inside")})
+    url = f"file://{here.root}/repo"
+    ended = here.cli("--buildspec", "ci/spec.yml", source=url)
+    missing = here.cli("--buildspec", "ci/none.yml", source=url)
+
+    assert b"\ninside\n" in ended.stdout
+    assert missing.returncode == 2
+    assert b"YAML_FILE_ERROR Message: stat" in missing.stdout
+
+
+def test_the_executor_that_isolates_nothing_says_so_when_it_was_asked_for(here: Yard) -> None:
+    _repository(here.source, {"buildspec.yml": _spec("here")})
+
+    assert (b"NO ISOLATION" in here.cli().stderr) is (here.machine.name == "process")
+
+
 def test_a_zip_is_a_source(here: Yard) -> None:
     with zipfile.ZipFile(here.root / "source.zip", "w") as packed:
         packed.writestr("buildspec.yml", _spec("zipped"))

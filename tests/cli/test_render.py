@@ -150,6 +150,17 @@ def test_no_name_that_a_build_chose_can_move_the_cursor() -> None:
     assert b"\x1b[2J" not in shown(BAD, color=True)
 
 
+def test_a_long_script_that_failed_is_not_repeated_whole_but_its_reason_is() -> None:
+    script = "\n".join(f"echo {number} \\\n  continued" for number in range(100))
+    message = f"Error while executing command: {script}. Reason: exit status 7"
+    text = shown((STARTED, phase("BUILD", 0.5, "FAILED", "COMMAND_EXECUTION_ERROR", message)), color=False).decode()
+    line = next(line for line in text.splitlines() if "COMMAND_EXECUTION_ERROR" in line)
+
+    assert len(line) < 240
+    assert "command: echo 0" in line
+    assert line.endswith("Reason: exit status 7")
+
+
 def test_a_terminal_that_lacks_a_character_gets_another() -> None:
     assert b"? UPLOAD_ARTIFACTS" in shown(GOOD, color=False, encoding="ascii")
 

@@ -27,6 +27,7 @@ _TEXT_AT_MOST = 64 * 1024
 # Phases that a person waits for; the others are shown when they take long or go wrong.
 _SHOWN = {"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS"}
 _LONG = 0.5
+_MESSAGE = 200  # characters of a phase's message: it repeats a command that is on the screen already
 _COMMAND_LINES = 10  # of a command, so that a long script does not push the output away
 
 
@@ -208,7 +209,7 @@ class Terminal:
             state = "" if good else f" {event.status}"
             self._line(f"{mark} {event.phase}{state} {self._style(seconds(event.seconds), dim=True)}")
         if event.message and not good:
-            self._line(self._style(f"  {event.code}: {printable(event.message)}", fg="red"))
+            self._line(self._style(f"  {event.code}: {printable(_brief(event.message))}", fg="red"))
 
     def _part(self, coming: str) -> None:
         """A blank line, but not between phases of a line each."""
@@ -254,3 +255,9 @@ def _columns() -> int:
 
 def _err(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _brief(message: str) -> str:
+    """On one line, the end kept: that is where the reason stands."""
+    joined = " ".join(message.split())
+    return joined if len(joined) <= _MESSAGE else f"{joined[: _MESSAGE - 50]} … {joined[-45:]}"

@@ -195,6 +195,8 @@ def _buildspec(option: str | None, directory: Path | None) -> str | None:
         return option
     path = Path(option)
     if not path.is_file():
+        if directory is None and not path.is_absolute():
+            return option  # a path in a source that is yet to be fetched
         raise NotFound(f"buildspec {option}", "it is neither here nor in the source.", "Check the path.")
     if directory is not None and path.resolve().is_relative_to(directory.resolve()):
         return str(path.resolve().relative_to(directory.resolve()))
