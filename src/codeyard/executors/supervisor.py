@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import shlex
+import stat
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -162,15 +163,18 @@ class Control:
 
     def _ended(self, key: str) -> int | None:
         try:
-            handle = os.open(self.status / f"{key}.exit", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            place = os.open(self.status / f"{key}.exit", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            match = _EXIT.fullmatch(os.read(handle, 16))
+            if not stat.S_ISREG(os.fstat(place).st_mode):  # a device, say, which to open is to start
+                return None
+            with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:  # noqa: PTH123 - the very same
+                match = _EXIT.fullmatch(file.read(16))
         except OSError:
             return None
         finally:
-            os.close(handle)
+            os.close(place)
         if match is None:
             return None
         return int(match[1]) & 0xFF
