@@ -154,7 +154,7 @@ def test_a_command_that_kills_its_own_shell_fails(yard: Yard) -> None:
 
 def test_a_build_that_kills_its_supervisor_is_found_dead_and_ends(yard: Yard) -> None:
     yard.machine.require_isolation()  # else what it had started has no parent to be found by
-    script = "p=$$; while [ $p -gt 1 ]; do set -- $(cat /proc/$p/cmdline | tr '\\0 ' '\\n_'); case \"$*\" in *commands/supervisor*) break;; esac; p=$(awk '{print $4}' /proc/$p/stat); done; kill -9 $p; sleep 5"  # noqa: E501
+    script = "p=$$; while [ $p -gt 1 ]; do set -- $(cat /proc/$p/cmdline | tr '\\0 ' '\\n_'); case \"$*\" in *commands/supervisor*) break;; esac; p=$(awk '{print $4}' /proc/$p/stat); done; kill -9 $p; sleep 1"  # noqa: E501
     ended = yard.build(phases(build=[script], post_build=["echo no"]))
 
     assert ended.exit_code in {0, 1}  # as the first of its namespace it cannot be killed from inside
@@ -250,7 +250,7 @@ def test_an_environment_file_full_of_garbage_ends_the_build_and_nothing_else(yar
     """The file is written anew after each command; a process left behind can spoil it between two of them."""
     command = "F=$CODEBUILD_SRC_DIR/../../tmp/env.sh; trap - EXIT; " + garbage + "; kill -9 $$"
     ended = yard.build(
-        phases(install={"commands": [command], "on-failure": "CONTINUE"}, build=["echo next"]), timeout_minutes=0.08
+        phases(install={"commands": [command], "on-failure": "CONTINUE"}, build=["echo next"]), timeout_minutes=0.05
     )
 
     assert ended.status in {"FAILED", "TIMED_OUT"}
@@ -337,7 +337,7 @@ def test_nul_bytes_and_broken_utf_8_stay_as_they_are(yard: Yard) -> None:
 
 def test_a_fork_bomb_is_held_and_ends(yard: Yard) -> None:
     yard.machine.require_limits()
-    ended = yard.build(phases(build=["f() { f | f & }; f; sleep 60"]), timeout_minutes=0.08)
+    ended = yard.build(phases(build=["f() { f | f & }; f; sleep 60"]), timeout_minutes=0.05)
 
     assert ended.status in {"TIMED_OUT", "FAILED"}
     assert ended.names()[-1] == "FINALIZING"
@@ -352,7 +352,7 @@ def test_a_full_disk_is_told(yard: Yard, tmp_path: Path) -> None:
         pytest.skip("nothing can be mounted here")
     write_tree(yard.source, {"buildspec.yml": text_of(phases(build=["head -c 30000000 /dev/zero > big; echo $?"]))})
     try:
-        ended = yard.cli("--timeout", "0.1")  # a command's end cannot be written down either
+        ended = yard.cli("--timeout", "0.05")  # a command's end cannot be written down either
         left = [pid for home in yard.homes() for pid in living(home.name)]
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)

@@ -12,8 +12,8 @@ from codeyard.events import CommandEnded, CommandStarted
 from tests.builds.jobs import Bench, bench
 
 
-def _bench(home: Path, codes: list[int], *, version: float = 0.2, **phase: Any) -> Bench:
-    return bench(home, {"version": version, "phases": {"build": {"commands": ["a", "b"], **phase}}}, codes=codes)
+def _bench(home: Path, codes: list[int], **phase: Any) -> Bench:
+    return bench(home, {"phases": {"build": {"commands": ["a", "b"], **phase}}}, codes=codes)
 
 
 async def test_commands_run_in_order_with_keys_of_their_own(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_the_phase_s_user_goes_over_the_buildspec_s(tmp_path: Path, own: s
 
 
 async def test_version_0_1_runs_lone_commands(tmp_path: Path) -> None:
-    made = _bench(tmp_path, [0, 0], version=0.1)
+    made = bench(tmp_path, {"version": 0.1, "phases": {"build": {"commands": ["a"]}}})
     await run_commands(made.job, Phase.BUILD)
 
     assert "env.sh" not in made.sandbox.ran["BUILD-0-0"].script
