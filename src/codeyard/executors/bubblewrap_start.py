@@ -280,7 +280,7 @@ def _arguments(spec: SandboxSpec, mode: Mode) -> list[str]:
         for name in _CAPABILITIES:
             told += ["--cap-add", f"CAP_{name}"]
     told.append("--clearenv")
-    for name, value in (_ENVIRONMENT | spec.environment).items():
+    for name, value in {**_ENVIRONMENT, **spec.environment}.items():
         told += ["--setenv", name, value]
     return told
 
