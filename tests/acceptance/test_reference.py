@@ -221,6 +221,14 @@ def test_14_501_cases_are_counted_and_failures_kept(yard: Yard) -> None:
     assert ended.status == "SUCCEEDED"
 
 
+def test_14_a_report_is_read_below_its_base_directory(yard: Yard) -> None:
+    """Build specification reference, reports: base-directory, as for artifacts."""
+    reports = {"unit": {"files": ["*.xml"], "base-directory": "out/reports"}}
+    ended = yard.build({**phases(build=["true"]), "reports": reports}, {"out/reports/r.xml": _suite(4)})
+
+    assert [(made["total"], made["status"]) for made in ended.of_kind("report_made")] == [(4, "FAILED")]
+
+
 def test_15_a_report_s_name_gets_the_project_before_it_and_an_arn_stays(yard: Yard) -> None:
     """Test report naming."""
     arn = "arn:aws:codebuild:us-east-1:000000000000:report-group/shared"

@@ -51,7 +51,7 @@ async def make_reports(job: Job, values: Mapping[str, str]) -> list[dict[str, An
     found = [await _named(job, spec, source, values) for spec in job.buildspec.reports[:_GROUPS_AT_MOST]]
     root = await job.on_host(source)
     assert root is not None
-    taken = {pick.path for named in found for group, picks in named.files if group.root == root for pick in picks}
+    taken = {pick.found.path for named in found for group, picks in named.files if group.root == root for pick in picks}
     found += await asyncio.to_thread(_discover, job, root, source, values, taken)
     return [_facts(await job.within(asyncio.to_thread(_report, job, each))) for each in found]
 
@@ -94,15 +94,17 @@ def _discover(job: Job, root: Root, source: str, values: Mapping[str, str], take
     except CodeyardError as error:
         _say_all(job, "discover", error.lines if isinstance(error, Unmatched) else (str(error),))
     else:
-        _say_all(job, "discover", selected.lines)
+        # Of what was passed over, thousands of links perhaps, nobody has asked to be told.
+        _say_all(job, "discover", [line for line in selected.lines if not line.startswith("Skipping")])
         picks = selected.picks
     by_format: dict[ReportFormat, list[Pick]] = {}
     for pick in picks:
         if time.monotonic() - began > _DISCOVERY_SECONDS:
             break
-        if pick.path in taken or not may_be_report(pick.path) or "/.git/" in f"/{pick.path}":
+        path = pick.found.path
+        if path in taken or not may_be_report(path) or "/.git/" in f"/{path}":
             continue
-        if (format := _sniffed(root, pick.path)) is not None:
+        if (format := _sniffed(root, path)) is not None:
             by_format.setdefault(format, []).append(pick)
     if not by_format:
         job.say("discovered", "No matching auto-discover report paths found")
@@ -131,7 +133,7 @@ def _report(job: Job, found: _Found) -> Report:
     problems = list(found.problems)
     for place, pick in ((place, pick) for place, picks in found.files for pick in picks):
         try:
-            data = read_file(place.root, pick.path, _REPORT_AT_MOST)
+            data = read_file(place.root, pick.found.path, _REPORT_AT_MOST)
             if found.format.type is ReportType.TEST:
                 cases += parse_tests(found.format, data, pick.path)
             else:
