@@ -109,14 +109,18 @@ class ArchivedLog:
         if not self._index.exists():
             log.unlink(missing_ok=True)
             return
-        content = self._index.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        os.truncate(self._index, len(whole))
-        for line in whole.splitlines():
+        log.touch(mode=0o600)
+        there, agreed = log.stat().st_size, 0
+        for line in self._index.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
             entry = json.loads(line)
+            if entry["log"] > there:  # after a power cut: the index reached the disk, and the log did not
+                break
             self._said[entry["key"]] = ""
             self._at, self._size = entry["spool"], entry["log"]
-        log.touch(mode=0o600)
+            agreed += len(line)
+        os.truncate(self._index, agreed)
         os.truncate(log, self._size)
         with log.open("rb") as written:
             while chunk := written.read(_CHUNK):
