@@ -14,7 +14,7 @@ from pathlib import Path
 
 from codeyard.errors import Fault
 from codeyard.executors import Ability, Command, Exit, SandboxLost, SandboxSpec
-from codeyard.executors.processes import ProcessId, kill_tree
+from codeyard.executors.processes import ProcessId, kill_marked, kill_tree
 from codeyard.executors.supervisor import Control
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -43,6 +43,7 @@ class ProcessSandbox:
 
     async def close(self) -> None:
         await kill_tree(self._process)
+        await kill_marked(f"HOME={_home(self._spec)}")
         await self._control.finish()
         with suppress(ChildProcessError):  # another process may have started it
             os.waitpid(self._process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
@@ -101,8 +102,13 @@ class ProcessExecutor:
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "TMPDIR")
 
 
+def _home(spec: SandboxSpec) -> Path:
+    """HOME of every command, and so the mark by which they are known if their supervisor was killed."""
+    return spec.home / "codebuild" / "home"
+
+
 def _environment(spec: SandboxSpec) -> dict[str, str]:
-    home = spec.home / "codebuild" / "home"
+    home = _home(spec)
     home.mkdir(exist_ok=True)
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {"PATH": os.defpath, **passed, "HOME": str(home), **spec.environment}

@@ -86,6 +86,25 @@ async def kill_tree(root: ProcessId) -> None:
         await asyncio.sleep(0.001)
 
 
+async def kill_marked(variable: str) -> None:
+    """Kill every process that was started with `variable` (NAME=value) in its environment, and what these start."""
+    mark, deadline = variable.encode(), time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = [pid for entry in os.listdir(_PROC) if entry.isdigit() and _marked(pid := int(entry), mark)]
+        if not found:
+            return
+        for pid in found:
+            _signal(pid, signal.SIGKILL)
+        await asyncio.sleep(0.002)
+
+
+def _marked(pid: int, mark: bytes) -> bool:
+    try:
+        return mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)

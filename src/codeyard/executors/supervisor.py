@@ -30,7 +30,9 @@ true >|"$1/status/ready"
 while IFS= read -r key <&3; do
     true 2>/dev/null >"$1/status/$key.started" || continue
     /bin/sh "$1/commands/$key.launch" 3<&-
-    echo "$?" >|"$1/status/$key.exit"
+    code=$?
+    # On a full disk a file can be made that nothing can be written to: then its name says it.
+    echo "$code" 2>/dev/null >|"$1/status/$key.exit" || true >|"$1/status/$key.exit.$code"
 done
 """
 
@@ -45,7 +47,8 @@ _ALIVE_EVERY = 0.5
 def launcher(command: Command, control: str) -> str:
     """The script that runs `command.script` by its shell and as its user, or says why it cannot."""
     shell = shlex.quote(command.shell)
-    run = f"{shell} {shlex.quote(f'{control}/commands/{command.key}.sh')}"
+    script = f"{control}/commands/{command.key}.sh"
+    run = f"{shell} {shlex.quote(script)}"
     lines = [
         f"command -v {shell} >/dev/null 2>&1 || {{",
         f"    echo {shlex.quote(f'There is no shell {command.shell} here: choose another in env.shell.')}",
@@ -56,12 +59,14 @@ def launcher(command: Command, control: str) -> str:
         return "\n".join([*lines, f"exec {run}", ""])
     user, inner = shlex.quote(command.user), shlex.quote(f"exec {run}")
     refused = shlex.quote(
-        f"Cannot run as {command.user}: there is no such user here, or this sandbox cannot change users."
+        f"Cannot run as {command.user}: there is no such user here, this sandbox cannot change users, or that user may "
+        "not read the build's directory."
     )
+    readable = shlex.quote(f"test -r {shlex.quote(script)}")
     lines += [
-        f"if su -p -s /bin/sh {user} -c true >/dev/null 2>&1; then",
+        f"if su -p -s /bin/sh {user} -c {readable} >/dev/null 2>&1; then",
         f"    exec su -p -s /bin/sh {user} -c {inner}",
-        f"elif setpriv --reuid={user} --init-groups true >/dev/null 2>&1; then",
+        f"elif setpriv --reuid={user} --init-groups test -r {shlex.quote(script)} >/dev/null 2>&1; then",
         f'    exec setpriv --reuid={user} --regid="$(id -g {user})" --init-groups {run}',
         "fi",
         f"echo {refused}",
@@ -176,7 +181,7 @@ class Control:
         finally:
             os.close(place)
         if match is None:
-            return None
+            return next((code for code in range(256) if os.path.lexists(self.status / f"{key}.exit.{code}")), None)
         return int(match[1]) & 0xFF
 
     def _write(self, name: str, text: str) -> None:
