@@ -51,7 +51,9 @@ def _works(name: str) -> bool:
 def _peers(runs: int, image: str | None) -> dict[str, float]:
     peers = {"sh -c true": _median(runs, lambda: _quiet(["sh", "-c", "true"]))}
     if image is not None:
-        peers["docker run --rm"] = _median(runs, lambda: _quiet(["docker", "run", "--rm", image, "/bin/sh", "-c", "true"]))
+        peers["docker run --rm"] = _median(
+            runs, lambda: _quiet(["docker", "run", "--rm", image, "/bin/sh", "-c", "true"])
+        )
     if shutil.which("bwrap"):
         bare = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
         peers["bwrap --unshare-all"] = _median(runs, lambda: _quiet(bare))

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from codeyard.errors import CodeyardError, Conflict, Fault, Invalid, NotFound
-from codeyard.executors import Command, Limits, Network, Sandbox, SandboxLost, SandboxSpec
+from codeyard.executors import Command, Limits, Network, NoImage, Sandbox, SandboxLost, SandboxSpec
 from codeyard.executors.docker import DockerExecutor
 from codeyard.executors.docker_container import container
 from codeyard.executors.docker_engine import Answer, Endpoint, Engine, whole
@@ -333,7 +333,7 @@ async def test_a_private_image_wants_a_password(engine: Engine, spec: SandboxSpe
 
 
 async def test_a_registry_that_is_away_is_a_fault(executor: DockerExecutor, spec: SandboxSpec) -> None:
-    with pytest.raises(Fault, match="could not be reached"):
+    with pytest.raises(NoImage, match="could not be reached"):
         await executor.open(replace(spec, image="localhost:1/image:1"))
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.errors import Fault, Invalid, NotFound
+from codeyard.errors import Invalid
+from codeyard.executors import NoImage
 from codeyard.executors.docker_images import ImageName, Login, Pull, _failure, docker_login, names
 
 
@@ -91,10 +92,10 @@ def test_whatever_an_engine_says_a_pull_goes_on(lines: list[bytes]) -> None:
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("pull access denied for x, repository does not exist or may require 'docker login'", NotFound),
-        ("manifest for localhost:5000/x:1 not found: manifest unknown", NotFound),
-        ("toomanyrequests: You have reached your pull rate limit.", Fault),
-        ("Get https://registry-1.docker.io/v2/: dial tcp: lookup registry-1.docker.io: no such host", Fault),
+        ("pull access denied for x, repository does not exist or may require 'docker login'", NoImage),
+        ("manifest for localhost:5000/x:1 not found: manifest unknown", NoImage),
+        ("toomanyrequests: You have reached your pull rate limit.", NoImage),
+        ("Get https://registry-1.docker.io/v2/: dial tcp: lookup registry-1.docker.io: no such host", NoImage),
     ],
 )
 def test_why_a_pull_failed(said: str, kind: type[Exception]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from codeyard import __version__
-from codeyard.errors import CodeyardError, Denied, Fault, Invalid, Misspelt, NotFound
+from codeyard.errors import CodeyardError, Fault, Misspelt
 
 # Exit codes, the same for every command; docs/cli.md.
 EXIT_FAILED = 1  # the build FAILED, TIMED_OUT or STOPPED
@@ -60,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except CodeyardError as error:
         show_error(error)
-        sys.exit(EXIT_WRONG if isinstance(error, Invalid | NotFound | Denied) else EXIT_FAULT)
+        sys.exit(EXIT_FAULT if isinstance(error, Fault) else EXIT_WRONG)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read has left
         sys.exit(EXIT_FAILED)

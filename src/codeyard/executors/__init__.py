@@ -20,11 +20,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from codeyard.errors import Fault
+from codeyard.errors import Fault, NotFound
 
 
 class SandboxLost(Fault):
     """The sandbox ended by itself, with a command perhaps half done."""
+
+
+class NoImage(NotFound):
+    """The image is not here and could not be brought; `what` is AWS's text (reference 2.5)."""
 
 
 class Network(StrEnum):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import Any, Self
 
-from codeyard.errors import CodeyardError, Fault, Invalid, NotFound
+from codeyard.errors import CodeyardError, Invalid
+from codeyard.executors import NoImage
 from codeyard.executors.docker_engine import Engine, docker_config
 
 _HUB = "docker.io"
@@ -152,13 +153,13 @@ async def _ask_helper(helper: str, key: str) -> Login | None:
 async def pull(
     engine: Engine, image: str, login: Callable[[str], Awaitable[Login | None]], progress: Callable[[str], None]
 ) -> None:
-    """Have the engine fetch it. `progress` is told now and then. NotFound, Invalid, Fault.
+    """Have the engine fetch it. `progress` is told now and then. NoImage, Invalid, Fault.
 
     When cancelled, the engine stops too.
     """
     name = ImageName.parse(image)
     if image.startswith(_CURATED):
-        raise NotFound(
+        raise NoImage(
             unable_to_pull(f"{image} is not published"),
             "AWS keeps this image to itself: only those with Amazon Linux are on public.ecr.aws/codebuild.",
             f"Use {_STAND_IN}, or build it from github.com/aws/aws-codebuild-docker-images and tag it {image}.",
@@ -236,19 +237,19 @@ def _failure(name: ImageName, said: str, *, known: bool) -> CodeyardError:
     """What the engine's words mean. They differ from registry to registry; AWS shows them as they are."""
     what, low = unable_to_pull(said), said.lower()
     if "toomanyrequests" in low:
-        return Fault(what, "the registry serves you no more for now.", "Log in (`docker login`), or use a mirror.")
+        return NoImage(what, "the registry serves you no more for now.", "Log in (`docker login`), or use a mirror.")
     if any(sign in low for sign in ("unauthorized", "denied", "authentication required", "no basic auth")):
         shown = "it refused the password it was shown" if known else "it was shown no password"
-        return NotFound(
+        return NoImage(
             what,
             f"there is no such image on {name.registry}, or it is private: {shown}.",
             f"Check the name, or run `docker login {name.registry}` as the user who runs builds.",
         )
     if any(sign in low for sign in ("not found", "manifest unknown", "name unknown", "no such image")):
-        return NotFound(what, f"{name.registry} has no such image, or not with this tag.", "Check its name and tag.")
+        return NoImage(what, f"{name.registry} has no such image, or not with this tag.", "Check its name and tag.")
     if "invalid reference" in low:
         return Invalid(what, "that is no image's name.", "Write it as registry/name:tag.")
-    return Fault(
+    return NoImage(
         what,
         f"{name.registry} could not be reached, or broke off.",
         "Check the engine's network and proxy, or put the image there by hand: `docker load`.",
