@@ -111,9 +111,8 @@ def _output(place: Path, names: list[str], lines: int, image: str | None) -> Non
         print(f"  peer  {f'{lines:,} lines, docker run into a file':<42}{peers['docker'] * 1000:>9.1f} ms")
     for name in names:
         seconds = _median(3, partial(_into, _run(source, name, image), place / "log"))
-        print(
-            f"  ours  {f'{lines:,} lines, {name}':<42}{seconds * 1000:>9.1f} ms   {seconds / peers[name]:.2f} × its peer"
-        )
+        times = f"{seconds / peers[name]:.2f} × its peer"
+        print(f"  ours  {f'{lines:,} lines, {name}':<42}{seconds * 1000:>9.1f} ms   {times}")
 
 
 def _run(source: Path, name: str, image: str | None) -> list[str]:
