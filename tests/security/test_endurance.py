@@ -68,3 +68,56 @@ def test_a_mistake_of_ours_ends_the_build_and_its_sandbox(yard: Yard, monkeypatc
 
     assert (result.status, result.exit_code) == ("FAULT", 3)
     assert "as deep as a build likes" in result.contexts["BUILD"][1]
+
+
+def test_a_build_that_prints_faster_than_a_log_is_written_ends_in_time(yard: Yard) -> None:
+    began = time.monotonic()
+    result = yard.build(
+        {"phases": {"build": {"commands": ["while :; do head -c 100000000 /dev/zero; done"]}}}, timeout_minutes=0.005
+    )
+
+    assert result.status == "TIMED_OUT"
+    assert time.monotonic() - began < 30
+
+
+def test_a_process_left_behind_that_prints_for_ever_holds_nothing_up(yard: Yard) -> None:
+    began = time.monotonic()
+    result = yard.build(
+        {"phases": {"build": {"commands": ["while :; do head -c 1000000 /dev/zero; done & sleep 0.2", "echo over"]}}}
+    )
+
+    assert result.status == "SUCCEEDED"
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("pattern", ["(x+x+)+y", "(.*.*)*=$", "(a|a)*b|(x|x)*z"])
+def test_an_expression_that_takes_for_ever_does_not(yard: Yard, pattern: str) -> None:
+    began = time.monotonic()
+    result = yard.build(
+        {"phases": {"build": {"on-failure": f"RETRY-2-{pattern}", "commands": [f"false {'x' * 200}"]}}},
+        timeout_minutes=0.05,
+    )
+
+    assert result.status in {"TIMED_OUT", "FAILED"}
+    assert time.monotonic() - began < 10
+
+
+def test_an_expression_that_matches_runs_the_phase_again(yard: Yard) -> None:
+    result = yard.build({"phases": {"build": {"on-failure": "RETRY-1-exit status [34]$", "commands": ["exit 3"]}}})
+
+    assert "Retrying phase BUILD: attempt 1 of 1" in result.said
+
+
+def test_more_patterns_than_anybody_has_time_for_are_refused(yard: Yard) -> None:
+    began = time.monotonic()
+    result = yard.build(
+        {
+            "phases": {"build": {"commands": ["mkdir made && cd made && seq 1 20000 | xargs touch"]}},
+            "artifacts": {"files": [f"*a*b*c*{number}*" for number in range(9000)]},
+        },
+        timeout_minutes=0.2,
+    )
+
+    assert result.status == "FAILED"
+    assert "too many" in result.contexts["UPLOAD_ARTIFACTS"][1]
+    assert time.monotonic() - began < 12

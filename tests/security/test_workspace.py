@@ -118,3 +118,19 @@ def test_what_lies_below_is_read(tmp_path: Path) -> None:
     assert [found.path for found in listing(Below(tmp_path, "a/b"))] == ["file"]
     assert read_file(Below(tmp_path, "a/b"), "file", 100) == b"here"
     assert {found.path for found in listing(Below(tmp_path, ""))} == {"a", "a/b", "a/b/file"}
+
+
+def test_reports_from_outside_the_sources_do_not_take_each_others_place(yard: Yard) -> None:
+    yard.machine.require_isolation()
+    write = "mkdir -p /opt/{0} && echo '<testsuite><testcase name=\"{0}\"/></testsuite>' >/opt/{0}/report.xml"
+    result = yard.build(
+        {
+            "phases": {"build": {"commands": [write.format("one"), write.format("two")]}},
+            "reports": {name: {"files": [f"/opt/{name}/*.xml"]} for name in ("one", "two")},
+        }
+    )
+
+    assert [(made["name"], made["total"]) for made in result.of_kind("report_made")] == [
+        ("acceptance-one", 1),
+        ("acceptance-two", 1),
+    ], result.log

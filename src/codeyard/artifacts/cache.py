@@ -25,7 +25,7 @@ from pathlib import Path
 from codeyard.artifacts import BlobStore, Digest, Entry, Swept, Tree, read
 from codeyard.artifacts import tree as trees
 from codeyard.artifacts.failures import explained
-from codeyard.artifacts.patterns import Pick, compile_pattern
+from codeyard.artifacts.patterns import Pick, check_effort, compile_pattern
 from codeyard.artifacts.scan import Root, Workspace
 from codeyard.artifacts.transfer import everything, lay_over, load_manifest, save_manifest, store_tree
 from codeyard.errors import Fault, Invalid, NotFound
@@ -319,6 +319,7 @@ def _chosen(part: Part) -> list[Pick]:
     except NotFound:
         return []
     tests = [compile_pattern(pattern) for pattern in part.patterns]
+    check_effort(len(picks) * len(tests))
     return [pick for pick in picks if any(test(pick.path) for test in tests)]
 
 

@@ -18,6 +18,7 @@ from codeyard.errors import Invalid
 
 MAX_ENTRIES = 1_000_000  # also bounds what links to directories that hold links to directories can grow to
 _MAX_PATTERN = 4096
+MAX_TESTS = 100_000_000  # of a path by a pattern: minutes
 _MAX_EXCUSES = 20
 _MAGIC = re.compile(r"[*?\[\\]")
 
@@ -85,9 +86,13 @@ def select(listing: Iterable[Found], selection: Selection, inside: str = "") -> 
     excluded = [compile_pattern(pattern) for pattern in selection.exclude_paths]
     wanted = [(pattern, compile_pattern(pattern)) for pattern in selection.files]
     picks: dict[str, Pick] = {}
+    tests = 0
     for shown, directory in bases:
         lines += [f"Expanding file paths for base directory {shown}", "Assembling file list"]
-        items = [item for item in space.beneath(directory) if not any(out(item[0]) for out in excluded)]
+        items = list(space.beneath(directory))
+        tests += (len(items) + 1) * (len(excluded) + len(wanted))
+        check_effort(tests)
+        items = [item for item in items if not any(out(item[0]) for out in excluded)]
         here = _expand(items, wanted, lines, selection.discard_paths)
         if here:
             lines.append(f"Found {len(here)} file(s)")
@@ -118,6 +123,14 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     if parts[-1] is None:  # `dir/**` is what is beneath dir
         parts.append(_anything)
     return lambda path: _matches(parts, path.split("/"))
+
+
+def check_effort(tests: int) -> None:
+    """Invalid if that many tests of a path by a pattern would take longer than anybody waits."""
+    if tests > MAX_TESTS:
+        raise Invalid(
+            "this selection", "it has too many patterns for so many files.", "Write fewer, or name a smaller directory."
+        )
 
 
 def _expand(

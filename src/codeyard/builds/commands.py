@@ -1,6 +1,8 @@
 """The four phases that run the buildspec's commands (reference 1.3, 1.6)."""
 
-import re
+import asyncio
+import json
+import sys
 from collections.abc import Sequence
 
 from codeyard.builds.job import Job
@@ -10,6 +12,8 @@ from codeyard.events import CommandEnded, CommandStarted
 from codeyard.executors import Command
 
 COMMAND_ERROR = "COMMAND_EXECUTION_ERROR"
+_MATCH = "import json, re, sys; sys.exit(re.search(*json.load(sys.stdin), re.DOTALL) is None)"
+_MATCH_SECONDS = 5.0
 
 
 async def run_commands(job: Job, phase: Phase) -> Outcome:
@@ -26,7 +30,9 @@ async def run_commands(job: Job, phase: Phase) -> Outcome:
         outcome = await _run_list(job, phase, series, spec.commands, user)
         last = await _run_list(job, phase, f"{series}-finally", spec.finally_commands, user, first=len(spec.commands))
         outcome = last if outcome.ok else outcome
-        if outcome.ok or retry is None or attempt >= retry.count or not _matches(retry.pattern, outcome):
+        if outcome.ok or retry is None or attempt >= retry.count:
+            return outcome
+        if not await job.within(_matches(retry.pattern, outcome.context.message)):
             return outcome
         attempt += 1
         job.succeeding = began_well
@@ -80,9 +86,28 @@ async def _run_one(job: Job, phase: Phase, key: str, index: int, text: str, user
     return Outcome(Status.FAILED, Context(COMMAND_ERROR, message))
 
 
-def _matches(pattern: str, outcome: Outcome) -> bool:
-    """Whether RETRY's expression matches the error message, as a whole or from its start (reference 1.6)."""
+async def _matches(pattern: str, message: str) -> bool:
+    """Whether RETRY's expression matches somewhere in the error message (reference 1.6).
+
+    In a process of its own, which is ended when it takes too long: some expressions take for ever, and nothing else
+    could be done meanwhile.
+    """
+    if pattern == ".*":
+        return True
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", "-c", _MATCH),
+        env={},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     try:
-        return re.search(pattern, outcome.context.message, re.DOTALL) is not None
-    except re.error:
+        async with asyncio.timeout(_MATCH_SECONDS):
+            await child.communicate(json.dumps([pattern, message]).encode())
+        return child.returncode == 0
+    except TimeoutError:
         return False
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()

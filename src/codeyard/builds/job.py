@@ -15,12 +15,14 @@ from codeyard.builds.model import Outcome, Phase, Settings, Status
 from codeyard.builds.phases import timed_out
 from codeyard.builds.script import Place, evaluation
 from codeyard.builds.tools import Sources, Tools
+from codeyard.errors import CodeyardError
 from codeyard.events import Event
 from codeyard.executors import Command, Exit, Sandbox, SandboxLost
 
 T = TypeVar("T")
 _EVALUATED_AT_MOST = 1 << 20
 _PUMP_EVERY = 0.01
+_PUMP_AT_ONCE = 8 << 20  # bytes; meanwhile nobody hears that the build was stopped, or its time is over
 # What an event says in words of ours, which stay as they are even if somebody's secret is one of them.
 _OUR_WORDS = frozenset({"at", "phase", "status", "code", "action", "format", "digest", "build", "log", "counts"})
 
@@ -94,10 +96,19 @@ class Job:
         sandbox = await self.sandbox()
         pumping = asyncio.ensure_future(self._pump())
         try:
-            return await self.within(sandbox.run(command))
+            ended = await self.within(sandbox.run(command))
+            await self.within(self._catch_up(ended.spooled))
+        except Interrupted:
+            # At once, and only then its last words: it may print faster than they can be written down.
+            with suppress(CodeyardError):  # it is tried again, and told, in FINALIZING
+                await self.close()
+            raise
+        except SandboxLost:
+            self.tools.log.pump()
+            raise
         finally:
             pumping.cancel()
-            self.tools.log.pump()
+        return ended
 
     async def within(self, work: Awaitable[T]) -> T:
         """What `work` gives, unless the build is stopped or its time is over before. Interrupted."""
@@ -114,8 +125,14 @@ class Job:
 
     async def _pump(self) -> None:
         while True:
-            self.tools.log.pump()
-            await asyncio.sleep(_PUMP_EVERY)
+            await asyncio.sleep(0 if self.tools.log.pump(_PUMP_AT_ONCE) else _PUMP_EVERY)
+
+    async def _catch_up(self, spooled: int) -> None:
+        """Write down all that was printed by then. A process that a command left behind may print for ever."""
+        for _ in range(spooled // _PUMP_AT_ONCE + 1):
+            if not self.tools.log.pump(_PUMP_AT_ONCE):
+                return
+            await asyncio.sleep(0)
 
     def _remaining(self) -> float:
         """Seconds until the build's time is over. The queue has a limit of its own (reference 2.6)."""

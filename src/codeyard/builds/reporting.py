@@ -48,7 +48,8 @@ class _Found:
 async def make_reports(job: Job, values: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every report, as the facts of its event. What goes wrong makes a report INCOMPLETE, and never fails a build."""
     source = (await job.place()).source
-    found = [await _named(job, spec, source, values) for spec in job.buildspec.reports[:_GROUPS_AT_MOST]]
+    specs = job.buildspec.reports[:_GROUPS_AT_MOST]
+    found = [await _named(job, spec, f"report-{number}", source, values) for number, spec in enumerate(specs)]
     root = await job.on_host(source)
     assert root is not None
     taken = {pick.found.path for named in found for group, picks in named.files if group.root == root for pick in picks}
@@ -56,7 +57,7 @@ async def make_reports(job: Job, values: Mapping[str, str]) -> list[dict[str, An
     return [_facts(await job.within(asyncio.to_thread(_report, job, each))) for each in found]
 
 
-async def _named(job: Job, spec: ReportSpec, source: str, values: Mapping[str, str]) -> _Found:
+async def _named(job: Job, spec: ReportSpec, place_key: str, source: str, values: Mapping[str, str]) -> _Found:
     project = job.settings.id.project
     key = expand_text(spec.name, values)
     chosen = ReportFormat.parse(spec.file_format)
@@ -67,9 +68,7 @@ async def _named(job: Job, spec: ReportSpec, source: str, values: Mapping[str, s
     files: list[tuple[Group, tuple[Pick, ...]]] = []
     problems: list[str] = []
     try:
-        for number, place in enumerate(
-            await gather(job, expand_selection(spec.selection, values, source), f"report-{len(key)}")
-        ):
+        for number, place in enumerate(await gather(job, expand_selection(spec.selection, values, source), place_key)):
             selected = await asyncio.to_thread(place.select)
             _say_all(job, f"report-{spec.name}-{number}", selected.lines)
             files.append((place, selected.picks))

@@ -32,8 +32,8 @@ class LogWriter(Protocol):
         """End what a command printed, `upto` bytes of the spool, with the blank line that AWS's agent puts there."""
         ...
 
-    def pump(self) -> None:
-        """Write what the build has printed since."""
+    def pump(self, at_most: int | None = None) -> bool:
+        """Write what the build has printed since, or some of it: `at_most` bytes. Whether more is waiting."""
         ...
 
     def mask(self, values: tuple[str, ...]) -> None:

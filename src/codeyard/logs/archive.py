@@ -49,8 +49,10 @@ class ArchivedLog:
         self._write(LogPiece(False, b"\n" if self._last == b"\n" else b"\n\n"))
         self._record(key)
 
-    def pump(self) -> None:
-        self._copy(self._spooled())
+    def pump(self, at_most: int | None = None) -> bool:
+        there = self._spooled()
+        self._copy(there if at_most is None else min(there, self._at + at_most))
+        return self._at < there
 
     def mask(self, values: tuple[str, ...]) -> None:
         self._settle()
