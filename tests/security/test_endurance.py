@@ -1,10 +1,13 @@
 """A build makes whoever runs it wait for ever, or fall over: it ends all the same, and nothing of it stays."""
 
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import Yard
+from tests.acceptance.harness import Yard, living
 
 # 1,500 directories inside one another: too deep for a path, and for a program that recurses.
 DEEP = """
@@ -121,3 +124,35 @@ def test_more_patterns_than_anybody_has_time_for_are_refused(yard: Yard) -> None
     assert result.status == "FAILED"
     assert "too many" in result.contexts["UPLOAD_ARTIFACTS"][1]
     assert time.monotonic() - began < 12
+
+
+@pytest.mark.parametrize("last", ["kill -9 $PPID", "kill -9 $PPID $$", "exec 3<&- ; kill -STOP $PPID; kill -9 $PPID"])
+def test_what_a_build_leaves_behind_when_it_kills_what_watches_it_is_gone(yard: Yard, last: str) -> None:
+    began = time.monotonic()
+    result = yard.build(
+        {"phases": {"build": {"commands": [f"(sleep 1000 & sleep 1000 & setsid sleep 1000 &) ; {last}; sleep 1000"]}}},
+        timeout_minutes=0.05,
+    )
+
+    assert result.status in {"FAILED", "TIMED_OUT"}
+    assert time.monotonic() - began < 20
+
+
+def test_a_build_whose_output_fills_the_disk_leaves_nothing_running(yard: Yard, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]).returncode:
+        pytest.skip("only root can make a small disk")
+    small = Yard(yard.machine, disk)
+    try:
+        small.request({"phases": {"build": {"commands": ["head -c 100000000 /dev/zero; sleep 1000"]}}})
+        ended = small.cli()
+        (home,) = small.homes()
+        left = living(home.name)
+        resumed = small.cli("--resume", home.name)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+    assert (ended.returncode, left) == (3, [])
+    assert b"No space left" in ended.stdout + ended.stderr
+    assert resumed.returncode == 3

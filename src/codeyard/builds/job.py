@@ -91,6 +91,11 @@ class Job:
             await sandbox.close()
         self.tools.log.pump()
 
+    async def abandon(self) -> None:
+        """End the sandbox and no more."""
+        with suppress(CodeyardError, OSError):
+            await (await self.sandbox()).close()
+
     async def run(self, command: Command) -> Exit:
         """Run it, with its output going to the log as it comes. Interrupted, SandboxLost."""
         sandbox = await self.sandbox()

@@ -40,16 +40,20 @@ async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: S
     """Run the build to its end, or from where another process left it."""
     job = Job(settings, sources, tools)
     build = submit(settings.id, settings.submitted)
-    while build.phase is not Phase.COMPLETED:
-        job.tell(PhaseStarted(at=build.phase_started, phase=build.phase))
-        answer = await steps.step(build.phase, partial(_perform, job, build))
-        outcome = Outcome(Status(answer["status"]), Context(answer["code"], answer["message"]))
-        ended = datetime.fromisoformat(answer["ended"])
-        job.learn(answer["facts"])
-        _tell(job, build, outcome, ended, answer["facts"])
-        # A dead sandbox runs no further phase, whatever the buildspec says.
-        dead = outcome.context.code == FOUND_DEAD
-        build = finish_phase(build, outcome, ended, on_failure="ABORT" if dead else job.on_failure(build.phase))
+    try:
+        while build.phase is not Phase.COMPLETED:
+            job.tell(PhaseStarted(at=build.phase_started, phase=build.phase))
+            answer = await steps.step(build.phase, partial(_perform, job, build))
+            outcome = Outcome(Status(answer["status"]), Context(answer["code"], answer["message"]))
+            ended = datetime.fromisoformat(answer["ended"])
+            job.learn(answer["facts"])
+            _tell(job, build, outcome, ended, answer["facts"])
+            # A dead sandbox runs no further phase, whatever the buildspec says.
+            dead = outcome.context.code == FOUND_DEAD
+            build = finish_phase(build, outcome, ended, on_failure="ABORT" if dead else job.on_failure(build.phase))
+    except Exception:
+        await job.abandon()  # nothing can be written down: the disk is full, say
+        raise
     _tell_end(job, build)
     return Finished(build, {name: job.shown(fact) for name, fact in job.facts.items() if name != "buildspec"})
 
