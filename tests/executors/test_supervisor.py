@@ -40,6 +40,22 @@ async def test_a_full_disk_does_not_hide_how_a_command_ended(full: Control) -> N
     assert ended.code == 7
 
 
+async def test_a_key_that_two_processes_sent_runs_once(spec: SandboxSpec) -> None:
+    control = Control(spec, str(spec.home / "codebuild"))
+    control.prepare()
+    (control.commands / "one.launch").write_text(f"echo ran >>{spec.home}/runs\n")
+    running = subprocess.Popen(["/bin/sh", control.supervisor, control.inside], start_new_session=True)
+    try:
+        with (control.commands / "next").open("w") as keys:
+            keys.write("one\none\n")
+        await asyncio.wait_for(control.run(Command("two", "true"), alive), 20)
+    finally:
+        running.kill()
+        running.wait()
+
+    assert (spec.home / "runs").read_text() == "ran\n"
+
+
 def test_a_user_who_may_not_read_the_script_is_told() -> None:
     text = launcher(Command("one", "true", user="builder"), "/codebuild/control")
 
