@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from codeyard.artifacts.removal import remove_tree
 from codeyard.errors import Fault
 from codeyard.executors import Network, SandboxSpec, layer, seccomp, skeleton
 from codeyard.executors.cgroups import Group, here
@@ -409,6 +410,5 @@ def clear(spec: SandboxSpec) -> None:
     if is_root():
         give_back(directory)
     for _ in range(3):
-        with suppress(OSError):
-            skeleton.clear_away(directory)
+        if remove_tree(directory):
             return

@@ -6,7 +6,6 @@ Which of the host's directories a build may see is decided here, by a list of wh
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from itertools import count
 from pathlib import Path
 
 # What programs and package managers need, and nobody keeps a secret in. Of /var only what says what is installed.
@@ -174,42 +173,6 @@ def _write(path: Path, text: str, mode: int, owner: int, group: int) -> None:
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     os.chown(path, owner, owner + group)
     path.chmod(mode)
-
-
-def clear_away(directory: Path) -> None:
-    """Remove it with all that is in it, however deep: a build may nest directories beyond any path or stack.
-
-    Each directory that is found is moved to the top first, so no name is ever long. OSError: somebody writes there.
-    """
-    if not directory.is_dir():
-        return
-    asides = (directory / f"{number}~" for number in count())
-    todo = [directory]
-    while todo:
-        place = todo.pop()
-        place.chmod(0o700)
-        with os.scandir(place) as entries:
-            found = list(entries)
-        for entry in found:
-            if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-            elif place == directory:
-                todo.append(Path(entry.path))
-            elif not _removed(Path(entry.path)):
-                aside = next(path for path in asides if not os.path.lexists(path))
-                Path(entry.path).chmod(0o700)
-                todo.append(Path(entry.path).rename(aside))
-        if place != directory:
-            place.rmdir()
-    directory.rmdir()
-
-
-def _removed(path: Path) -> bool:
-    try:
-        path.rmdir()  # many are empty
-    except OSError:
-        return False
-    return True
 
 
 def _directory(path: Path, owner: int) -> None:
