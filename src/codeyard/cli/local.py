@@ -1,11 +1,18 @@
 """A build with no server: its request in a file, its parts wired by hand, its state in a directory of its own.
 
 <state>/runs/<uuid>/request.json   what was asked for, so that another process can go on (0600)
-                    journal        the steps that finished
-                    spool          what the sandbox printed, raw (0600, removed at the end)
                     log            the whole log, masked
                     events.jsonl   what happened
-                    codebuild/     what the sandbox sees (removed at the end)
+                    result.json    how it ended: then nothing goes on with it
+                    lock           held by the process that is at it
+                    artifacts/     what it made, unless it was to go elsewhere
+Removed at the end: journal        the steps that finished
+                    spool          what the sandbox printed, raw (0600)
+                    log.index      how the log was merged from that
+                    masks          what to hide in it (0600)
+                    codebuild/     what the sandbox sees
+                    sandbox/       what its executor keeps
+                    incoming/, gathered/  files on their way into the sandbox, and out of it
 """
 
 import asyncio
@@ -122,7 +129,7 @@ def find(state: Path, id: str) -> Path:
     wanted = id.rpartition(":")[2]
     runs = sorted(path for path in (state / "runs").glob("*") if wanted and path.name.startswith(wanted))
     if not runs:
-        raise NotFound(f"build {id!r}", f"there is no such run in {state / 'runs'}.", "See what is there with `ls`.")
+        raise NotFound(f"build {id!r}", f"there is no such run in {state / 'runs'}.", "See `codeyard runs`.")
     if len(runs) > 1:
         raise Invalid(f"build {id!r}", f"{len(runs)} runs begin so.", "Give more of the id.")
     return runs[0]
@@ -373,11 +380,9 @@ def _sources(request: Request) -> Sources:
 def _conclude(home: Path, finished: Finished) -> None:
     """Write down how it ended, and leave nothing of the workspace, and no value of a variable."""
     staged = home / ".result.json"
-    # Without the buildspec's text: what is masked in the log may stand in it.
-    facts = {name: value for name, value in finished.facts.items() if name != "buildspec"}
     build = finished.build
     took = None if build.ended is None else (build.ended - build.started).total_seconds()
-    staged.write_text(json.dumps({"status": build.status, "seconds": took, "facts": facts}))
+    staged.write_text(json.dumps({"status": build.status, "seconds": took, "facts": finished.facts}))
     staged.rename(home / "result.json")
     _clear(home)
 
