@@ -156,3 +156,12 @@ def test_a_build_whose_output_fills_the_disk_leaves_nothing_running(yard: Yard, 
     assert (ended.returncode, left) == (3, [])
     assert b"No space left" in ended.stdout + ended.stderr
     assert resumed.returncode == 3
+
+
+def test_a_file_of_terabytes_is_not_read_to_its_end(yard: Yard) -> None:
+    began = time.monotonic()
+    yard.request({"phases": {"build": {"commands": ["truncate -s 200G huge"]}}, "artifacts": {"files": ["huge"]}})
+    ended = yard.cli("--timeout", "0.05")
+
+    assert (ended.returncode, b"BUILD_TIMED_OUT" in ended.stdout) == (1, True)
+    assert time.monotonic() - began < 20

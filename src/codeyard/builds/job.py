@@ -3,7 +3,8 @@
 import asyncio
 import json
 import posixpath
-from collections.abc import Awaitable, Mapping
+import re
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from codeyard.executors import Command, Exit, Sandbox, SandboxLost
 T = TypeVar("T")
 _EVALUATED_AT_MOST = 1 << 20
 _PUMP_EVERY = 0.01
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PUMP_AT_ONCE = 8 << 20  # bytes; meanwhile nobody hears that the build was stopped, or its time is over
 # What an event says in words of ours, which stay as they are even if somebody's secret is one of them.
 _OUR_WORDS = frozenset({"at", "phase", "status", "code", "action", "format", "digest", "build", "log", "counts"})
@@ -201,6 +203,11 @@ class Job:
 
     def say(self, key: str, text: str) -> None:
         self.tools.log.say(key, text)
+
+    def say_each(self, key: str, lines: Iterable[str]) -> None:
+        """A line each, whatever a build has put into the names that stand there: no name can make a line of its own."""
+        for number, line in enumerate(lines):
+            self.say(f"{key}-line-{number}", _CONTROL.sub("?", line))
 
     def masked(self, text: str) -> str:
         return self.tools.log.masked(text)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ _REPORT_AT_MOST = 64 << 20
 _GROUPS_AT_MOST = 5
 _DISCOVERY_SECONDS = 5
 _SNIFFED = 8192
+_PROBLEMS_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,10 @@ async def _named(job: Job, spec: ReportSpec, place_key: str, source: str, values
     try:
         for number, place in enumerate(await gather(job, expand_selection(spec.selection, values, source), place_key)):
             selected = await asyncio.to_thread(place.select)
-            _say_all(job, f"report-{spec.name}-{number}", selected.lines)
+            job.say_each(f"report-{spec.name}-{number}", selected.lines)
             files.append((place, selected.picks))
     except CodeyardError as error:
-        _say_all(job, f"report-{spec.name}", error.lines if isinstance(error, Unmatched) else ())
+        job.say_each(f"report-{spec.name}", error.lines if isinstance(error, Unmatched) else ())
         problems.append(f"{error.what}: {', '.join(spec.selection.files)}")
     return _Found(group, chosen, tuple(files), tuple(problems))
 
@@ -91,10 +92,10 @@ def _discover(job: Job, root: Root, source: str, values: Mapping[str, str], take
         place = replace(place, found=listing(root))
         selected = place.select()
     except CodeyardError as error:
-        _say_all(job, "discover", error.lines if isinstance(error, Unmatched) else (str(error),))
+        job.say_each("discover", error.lines if isinstance(error, Unmatched) else (str(error),))
     else:
         # Of what was passed over, thousands of links perhaps, nobody has asked to be told.
-        _say_all(job, "discover", [line for line in selected.lines if not line.startswith("Skipping")])
+        job.say_each("discover", [line for line in selected.lines if not line.startswith("Skipping")])
         picks = selected.picks
     by_format: dict[ReportFormat, list[Pick]] = {}
     for pick in picks:
@@ -139,8 +140,10 @@ def _report(job: Job, found: _Found) -> Report:
                 coverage += parse_coverage(found.format, data, pick.path)
         except (CodeyardError, OSError) as error:
             problems.append(f"{pick.path}: {error}")
-    for number, problem in enumerate(problems):
-        job.say(f"report-{found.group.name}-problem-{number}", f"Report {found.group.name} is incomplete: {problem}")
+    name = found.group.name
+    told = [f"Report {name} is incomplete: {problem}" for problem in problems[:_PROBLEMS_TOLD]]
+    more = [f"Report {name} has {len(problems) - _PROBLEMS_TOLD} more problems"] * (len(problems) > _PROBLEMS_TOLD)
+    job.say_each(f"report-{name}-problem", told + more)
     return make_report(
         found.group, found.format, created=job.tools.now(), cases=cases, coverage=coverage, problems=problems
     )
@@ -159,8 +162,3 @@ def _facts(report: Report) -> dict[str, Any]:
         "line_coverage": covered.line_percent if covered is not None else None,
         "branch_coverage": covered.branch_percent if covered is not None else None,
     }
-
-
-def _say_all(job: Job, key: str, lines: Iterable[str]) -> None:
-    for number, line in enumerate(lines):
-        job.say(f"{key}-line-{number}", line)

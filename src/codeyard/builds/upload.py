@@ -1,7 +1,6 @@
 """UPLOAD_ARTIFACTS: reports, artifacts, cache (reference 2.2, 5.5)."""
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ async def _artifacts(job: Job, facts: dict[str, Any], values: dict[str, str]) ->
         try:
             made.append(await _make(job, identifier, artifact, target, values))
         except Unmatched as error:
-            _say_all(job, f"artifact-{identifier}", error.lines)
+            job.say_each(f"artifact-{identifier}", error.lines)
             return _failed(error.what)
         except CodeyardError as error:
             return _failed(f"Failed to upload artifacts: {error}")
@@ -114,7 +113,7 @@ def _store(job: Job, identifier: str, groups: list[Group]) -> Tree:
     if not entries:
         assert unmatched is not None
         raise Unmatched(unmatched.what, tuple(lines))
-    _say_all(job, f"artifact-{identifier}", lines)
+    job.say_each(f"artifact-{identifier}", lines)
     tree = trees.make(entries.values())
     save_manifest(tree, job.tools.blobs)
     return tree
@@ -133,8 +132,3 @@ def _publish(job: Job, tree: Tree, target: ArtifactTarget, name: str, prefix: st
 
 def _failed(message: str) -> Outcome:
     return Outcome(Status.FAILED, Context("CLIENT_ERROR", message))
-
-
-def _say_all(job: Job, key: str, lines: Iterable[str]) -> None:
-    for number, line in enumerate(lines):
-        job.say(f"{key}-line-{number}", line)

@@ -254,7 +254,7 @@ def _columns() -> int:
 
 
 def _err(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _brief(message: str) -> str:

@@ -5,7 +5,10 @@ import os
 import re
 import signal
 import sys
+import threading
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +22,7 @@ from codeyard.sources import SourceKind, parse_location
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASKED_WRONG = (Phase.PROVISIONING, Phase.DOWNLOAD_SOURCE)
+_LINGER = 2.0  # seconds
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -94,7 +98,7 @@ def run(
     state = state_directory()
     if resume is not None:
         home = local.find(state, resume)
-        return asyncio.run(_run(state, home, _screen(as_json, no_color), resumed=True))
+        return _to_the_end(_run(state, home, _screen(as_json, no_color), resumed=True))
     cwd = Path.cwd()
     spec = parse_location(source, cwd, version=source_version)
     chosen, reason = asyncio.run(choose.choose(executor, image, privileged=privileged, state=state))
@@ -127,7 +131,19 @@ def run(
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
     )
     home = local.submit(state, request)
-    return asyncio.run(_run(state, home, _screen(as_json, no_color), resumed=False))
+    return _to_the_end(_run(state, home, _screen(as_json, no_color), resumed=False))
+
+
+def _to_the_end(work: Coroutine[Any, Any, int]) -> int:
+    """Run it, and leave soon after it has ended: a thread may still be reading a file of terabytes that a build made,
+    which was given up with the build, and Python would wait for it."""
+    with asyncio.Runner() as runner:
+        code = runner.run(work)
+        leaving = threading.Timer(_LINGER, os._exit, (code,))
+        leaving.daemon = True
+        leaving.start()
+    leaving.cancel()
+    return code
 
 
 def _screen(as_json: bool, no_color: bool) -> Screen:
