@@ -107,6 +107,13 @@ def test_abort_ends_and_continue_goes_on(failing: Phase) -> None:
     assert continued.status is Status.FAILED
 
 
+@pytest.mark.parametrize("status", [Status.STOPPED, Status.TIMED_OUT, Status.FAULT])
+def test_continue_is_for_what_failed_only(status: Status) -> None:
+    build = life_with(Phase.BUILD, Outcome(status), on_failure="CONTINUE")
+
+    assert [record.phase for record in build.history][-2:] == [Phase.BUILD, Phase.FINALIZING]
+
+
 def test_a_completed_build_goes_nowhere() -> None:
     with pytest.raises(Conflict):
         finish_phase(life_with(Phase.BUILD), SUCCEEDED, START)

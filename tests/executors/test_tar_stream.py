@@ -63,6 +63,12 @@ def test_nothing_lands_outside(name: str, tmp_path: Path) -> None:
     assert names(tmp_path) == {"into", "into/in"}
 
 
+def test_a_directory_called_dot_dot_leads_nowhere(tmp_path: Path) -> None:
+    unpack(tar_of(("top", DIR, ""), ("top/..", DIR, ""), ("top/../out", FILE, b"x")), tmp_path / "into")
+
+    assert names(tmp_path) == {"into"}
+
+
 def test_a_link_is_kept_and_never_followed(tmp_path: Path) -> None:
     (tmp_path / "host").mkdir()
     link = str(tmp_path / "host")

@@ -87,6 +87,44 @@ def test_secrets_are_hidden_in_output_and_in_lines(tmp_path: Path) -> None:
     assert machine.log == b"> Running command echo ***\n***\n"
 
 
+def test_what_is_held_back_stays_when_more_is_to_be_hidden(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    log = machine.open()
+    log.mask(("hunter2-hunter2",))
+    machine.prints(b"hunter2-")
+    log.pump()
+    log.mask(("another-secret",))
+    machine.prints(b"x\n")
+    log.close()
+
+    assert machine.log == b"hunter2-x\n"
+
+
+def test_a_log_that_lost_its_end_gets_it_again(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    log = machine.open()
+    log.say("a", "one")
+    log.say("b", "two")
+    cut(machine.path, 3)
+    again = machine.open()
+    again.say("b", "two")
+    again.close()
+
+    assert machine.log == b"> one\n> two\n"
+
+
+def test_half_a_line_of_the_index_is_in_nobody_s_way(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    log = machine.open()
+    log.say("a", "one")
+    log.say("b", "two")
+    cut(machine.path.with_name("log.index"), 3)
+    machine.open().say("b", "two")
+    machine.open().close()
+
+    assert machine.log == b"> one\n> two\n"
+
+
 def test_a_build_that_cuts_its_own_output_takes_nothing_back(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     log = machine.open()
