@@ -52,6 +52,15 @@ def test_they_are_in_the_environment_whole(kept: Yard) -> None:
     assert ended.printed == ["good"], ended.log
 
 
+def test_the_password_of_a_source_is_in_no_file_once_the_build_has_ended(yard: Yard) -> None:
+    url = f"https://ann:{PARAMETER}@localhost:1/app.git"
+    ended = yard.build(phases(build=["true"]), source=url)
+    other = yard.build(phases(build=["true"]), secondary={"lib": url})
+
+    assert [result.phases[-2] for result in (ended, other)] == [("DOWNLOAD_SOURCE", "FAILED")] * 2
+    assert _holders(yard, yard.state) == []
+
+
 def test_they_are_masked_wherever_they_are_printed(kept: Yard) -> None:
     ended = kept.build(
         _spec(
