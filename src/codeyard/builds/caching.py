@@ -50,6 +50,10 @@ async def save_cache(job: Job, values: Mapping[str, str]) -> list[dict[str, Any]
         return []
     try:
         wanted = await _wanted(job, "save")
+        if wanted.key is not None and not job.succeeding:
+            # It could never be mended. AWS does not say what it does; without a key the next build replaces it.
+            job.say("cache-not-saved", f"Cache not saved: {_OF_FAILURE}")
+            return [_facts("save", False, _OF_FAILURE, 0, 0)]
         parts = await _parts(job, tuple(expand_text(path, values) for path in spec.paths))
         saved = await job.within(asyncio.to_thread(store.save, wanted, parts))
     except (CodeyardError, OSError) as error:
@@ -67,6 +71,7 @@ async def save_cache(job: Job, values: Mapping[str, str]) -> list[dict[str, Any]
     return [_facts("save", good, (wanted.key or "") if good else _REASONS[saved.outcome], saved.files, saved.size)]
 
 
+_OF_FAILURE = "the build failed, and a cache with a key does not change"
 _REASONS = {
     Outcome.KEPT: "there is one with this key already, and it does not change",
     Outcome.EMPTY: "no files match its paths",
