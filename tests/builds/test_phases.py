@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeyard.builds.buildspec import FailureAction
 from codeyard.builds.model import SUCCEEDED, Build, Context, Outcome, Phase, Status
 from codeyard.builds.phases import finish_phase, submit, timed_out
 from codeyard.errors import Conflict
@@ -18,11 +19,11 @@ FAILED = Outcome(Status.FAILED, Context("CODE", "message"))
 OUTCOMES = st.sampled_from(
     [SUCCEEDED, FAILED, timed_out(), Outcome(Status.STOPPED), Outcome(Status.FAULT, Context("SERVER_ERROR", "x"))]
 )
-ON_FAILURE = st.sampled_from([None, "ABORT", "CONTINUE", "RETRY"])
+ON_FAILURE = st.sampled_from([None, *FailureAction])
 LIVES = st.lists(st.tuples(OUTCOMES, ON_FAILURE), min_size=10, max_size=10)
 
 
-def live(outcomes: list[tuple[Outcome, str | None]]) -> Build:
+def live(outcomes: list[tuple[Outcome, FailureAction | None]]) -> Build:
     """The build once it has completed, whose phases ended so, one after another, a second each."""
     build, left = submit(ID, START), list(outcomes)
     while build.phase is not Phase.COMPLETED:
@@ -31,14 +32,16 @@ def live(outcomes: list[tuple[Outcome, str | None]]) -> Build:
     return build
 
 
-def life_with(failing: Phase, outcome: Outcome = FAILED, on_failure: str | None = None) -> Build:
+def life_with(failing: Phase, outcome: Outcome = FAILED, on_failure: FailureAction | None = None) -> Build:
     """Every phase succeeds but one."""
     order = [phase for phase in Phase if phase is not Phase.SUBMITTED]
     return live([(outcome if phase is failing else SUCCEEDED, on_failure) for phase in order])
 
 
 @given(LIVES)
-def test_every_life_completes_finalized_and_bears_its_first_failure(outcomes: list[tuple[Outcome, str | None]]) -> None:
+def test_every_life_completes_finalized_and_bears_its_first_failure(
+    outcomes: list[tuple[Outcome, FailureAction | None]],
+) -> None:
     build = live(outcomes)
     names = [record.phase for record in build.history]
     bad = [record.status for record in build.history if record.status is not Status.SUCCEEDED]
@@ -50,7 +53,7 @@ def test_every_life_completes_finalized_and_bears_its_first_failure(outcomes: li
 
 
 @given(LIVES)
-def test_phases_follow_each_other_without_a_gap(outcomes: list[tuple[Outcome, str | None]]) -> None:
+def test_phases_follow_each_other_without_a_gap(outcomes: list[tuple[Outcome, FailureAction | None]]) -> None:
     build = live(outcomes)
 
     assert all(one.ended == other.started for one, other in pairwise(build.history))
@@ -59,7 +62,7 @@ def test_phases_follow_each_other_without_a_gap(outcomes: list[tuple[Outcome, st
 
 
 @given(LIVES)
-def test_contexts_are_one_from_provisioning_on(outcomes: list[tuple[Outcome, str | None]]) -> None:
+def test_contexts_are_one_from_provisioning_on(outcomes: list[tuple[Outcome, FailureAction | None]]) -> None:
     """Reference 2.2: a list of one even on success; none for SUBMITTED and QUEUED."""
     counts = {record.phase: len(record.contexts) for record in live(outcomes).history}
 
@@ -68,7 +71,9 @@ def test_contexts_are_one_from_provisioning_on(outcomes: list[tuple[Outcome, str
 
 
 @given(LIVES)
-def test_a_stop_a_timeout_or_a_fault_runs_no_more_commands(outcomes: list[tuple[Outcome, str | None]]) -> None:
+def test_a_stop_a_timeout_or_a_fault_runs_no_more_commands(
+    outcomes: list[tuple[Outcome, FailureAction | None]],
+) -> None:
     """Reference 2.3, 2.6, 2.7: whatever on-failure says."""
     history = live(outcomes).history
     after = [other.phase for one, other in pairwise(history)
@@ -99,8 +104,8 @@ def test_the_table_of_what_a_failure_skips(failing: Phase, following: list[Phase
 
 @pytest.mark.parametrize("failing", [Phase.INSTALL, Phase.PRE_BUILD, Phase.BUILD, Phase.POST_BUILD])
 def test_abort_ends_and_continue_goes_on(failing: Phase) -> None:
-    aborted = [record.phase for record in life_with(failing, on_failure="ABORT").history]
-    continued = life_with(failing, on_failure="CONTINUE")
+    aborted = [record.phase for record in life_with(failing, on_failure=FailureAction.ABORT).history]
+    continued = life_with(failing, on_failure=FailureAction.CONTINUE)
 
     assert aborted[-2:] == [failing, Phase.FINALIZING]
     assert [record.phase for record in continued.history] == list(Phase)[:-1]
@@ -109,7 +114,7 @@ def test_abort_ends_and_continue_goes_on(failing: Phase) -> None:
 
 @pytest.mark.parametrize("status", [Status.STOPPED, Status.TIMED_OUT, Status.FAULT])
 def test_continue_is_for_what_failed_only(status: Status) -> None:
-    build = life_with(Phase.BUILD, Outcome(status), on_failure="CONTINUE")
+    build = life_with(Phase.BUILD, Outcome(status), on_failure=FailureAction.CONTINUE)
 
     assert [record.phase for record in build.history][-2:] == [Phase.BUILD, Phase.FINALIZING]
 

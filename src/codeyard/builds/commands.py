@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from codeyard.builds.buildspec import FailureAction
 from codeyard.builds.job import Job
 from codeyard.builds.model import SUCCEEDED, Context, Outcome, Phase, Status
 from codeyard.builds.script import command, lone_command
@@ -23,7 +24,7 @@ async def run_commands(job: Job, phase: Phase) -> Outcome:
     if spec is None:
         return SUCCEEDED
     user = spec.run_as or job.buildspec.run_as
-    retry = spec.on_failure if spec.on_failure is not None and spec.on_failure.kind == "RETRY" else None
+    retry = spec.on_failure if spec.on_failure is not None and spec.on_failure.kind is FailureAction.RETRY else None
     began_well, attempt = job.succeeding, 0
     while True:
         series = f"{phase}-{attempt}"

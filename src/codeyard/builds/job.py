@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from codeyard.artifacts.scan import Below, read_file
-from codeyard.builds.buildspec import Buildspec, PhaseSpec, parse
+from codeyard.builds.buildspec import Buildspec, FailureAction, PhaseSpec, parse
 from codeyard.builds.environment import SourceFacts
 from codeyard.builds.model import Outcome, Phase, Settings, Status
 from codeyard.builds.phases import timed_out
@@ -175,10 +175,10 @@ class Job:
             return None
         return next((found for found in self.spec.phases if found.name == phase.lower()), None)
 
-    def on_failure(self, phase: Phase) -> str | None:
-        """ABORT or CONTINUE, if the buildspec says so of this phase."""
+    def on_failure(self, phase: Phase) -> FailureAction | None:
+        """What the buildspec says of this phase, if anything."""
         found = self.phase_spec(phase)
-        return str(found.on_failure.kind) if found is not None and found.on_failure is not None else None
+        return found.on_failure.kind if found is not None and found.on_failure is not None else None
 
     # ── what the shell inside says ──
 

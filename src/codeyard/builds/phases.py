@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+from codeyard.builds.buildspec import FailureAction
 from codeyard.builds.model import Build, Context, Outcome, Phase, PhaseRecord, Status
 from codeyard.errors import Conflict
 from codeyard.ident import BuildId
@@ -20,8 +21,8 @@ def submit(id: BuildId, now: datetime) -> Build:
     return Build(id=id, phase=Phase.QUEUED, phase_started=now, started=now, history=(submitted,))
 
 
-def finish_phase(build: Build, outcome: Outcome, now: datetime, *, on_failure: str | None = None) -> Build:
-    """The build once its current phase has ended so. `on_failure` is the phase's ABORT or CONTINUE. Conflict."""
+def finish_phase(build: Build, outcome: Outcome, now: datetime, *, on_failure: FailureAction | None = None) -> Build:
+    """The build once its current phase has ended so; `on_failure` is what the buildspec says of it. Conflict."""
     if build.phase is Phase.COMPLETED:
         raise Conflict(f"build {build.id}", "it has already completed.", "Start a new build.")
     contexts = () if build.phase in _WITHOUT_CONTEXT else (outcome.context,)
@@ -35,15 +36,15 @@ def finish_phase(build: Build, outcome: Outcome, now: datetime, *, on_failure: s
     return replace(build, phase=phase, phase_started=now, status=status, history=(*build.history, record), ended=ended)
 
 
-def _next(phase: Phase, status: Status, on_failure: str | None) -> Phase:
+def _next(phase: Phase, status: Status, on_failure: FailureAction | None) -> Phase:
     following = _ORDER[_ORDER.index(phase) + 1]
     if status is Status.SUCCEEDED or phase is Phase.FINALIZING:
         return following
     if phase in _NEVER_PROVISIONED:
         return Phase.COMPLETED
-    if status is Status.FAILED and on_failure == "CONTINUE":
+    if status is Status.FAILED and on_failure is FailureAction.CONTINUE:
         return following
-    if status is Status.FAILED and on_failure != "ABORT":
+    if status is Status.FAILED and on_failure is not FailureAction.ABORT:
         return _STILL_RUN_AFTER_FAILURE.get(phase, Phase.FINALIZING)
     return Phase.FINALIZING
 

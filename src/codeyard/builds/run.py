@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codeyard.builds.buildspec import FailureAction
 from codeyard.builds.commands import run_commands, sample_exported
 from codeyard.builds.download import download
 from codeyard.builds.job import Interrupted, Job, Vanished
@@ -50,7 +51,9 @@ async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: S
             _tell(job, build, outcome, ended, answer["facts"])
             # A dead sandbox runs no further phase, whatever the buildspec says.
             dead = outcome.context.code == FOUND_DEAD
-            build = finish_phase(build, outcome, ended, on_failure="ABORT" if dead else job.on_failure(build.phase))
+            build = finish_phase(
+                build, outcome, ended, on_failure=FailureAction.ABORT if dead else job.on_failure(build.phase)
+            )
     except Exception:
         await job.abandon()  # nothing can be written down: the disk is full, say
         raise
