@@ -29,7 +29,7 @@ def _begun(yard: Yard) -> tuple[subprocess.Popen[bytes], Path]:
     return process, yard.homes()[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_stops_the_build_as_stop_build_does(yard: Yard, number: signal.Signals) -> None:
     process, home = _begun(yard)
     process.send_signal(number)
@@ -116,17 +116,38 @@ def test_variables_come_from_options_files_and_the_caller(here: Yard) -> None:
         ["--env", "1A=x"], ["--env", "UNSET_HERE"], ["--env-file", "nowhere"], ["--env-file", "bad"],
         ["--source", "x"], ["--source", "x=."] * 2, ["--timeout", "0"], ["--timeout", "x"], ["--buildspec", "nowhere"],
         ["--buildspec", "-"], ["--compute-type", "HUGE"], ["--project", "a b"], ["--image", "x"],
-        ["--source", "a-b=."],
+        ["--source", "a-b=."], ["--source", "x=nowhere"], ["--cache", "bad"], ["--artifacts", "bad"],
+        ["--privileged"], ["--buildspec", "latin"], ["--buildspec", "source"], ["--env-file", "latin"],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_told_and_nothing_is_begun(here: Yard, options: list[str]) -> None:
     write_tree(here.root, {"source/buildspec.yml": text_of(SHOW), "bad": "A=1\nno equals\n"})
+    (here.root / "latin").write_bytes(b"# \xe9\n")
     ended = here.cli(*options)
 
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.strip()
     assert ended.stdout == b""
     assert b"Traceback" not in ended.stderr
+    assert here.homes() == []
+
+
+def test_a_standard_output_that_was_closed_changes_nothing(here: Yard) -> None:
+    write_tree(here.source, {"buildspec.yml": text_of(phases(build=["echo said"]))})
+    arguments = ["sh", "-c", 'exec "$@" >&-', "sh", *here.arguments()]
+    ended = subprocess.run(arguments, capture_output=True, cwd=here.root, env=here.environment(), timeout=60)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "said\n" in (here.homes()[0] / "log").read_text()
+
+
+def test_a_build_that_nohup_began_outlives_its_terminal(here: Yard) -> None:
+    write_tree(here.source, {"buildspec.yml": text_of(phases(build=["kill -HUP $OUTSIDE; echo lives"]))})
+    arguments = ["sh", "-c", 'trap "" HUP; exec "$@" --executor process --env OUTSIDE=$$', "sh", *here.arguments()]
+    ended = subprocess.run(arguments, capture_output=True, cwd=here.root, env=here.environment(), timeout=60)
+
+    assert ended.returncode == 0, ended.stderr
+    assert b"lives\n" in ended.stdout
 
 
 def _spec(word: str) -> str:

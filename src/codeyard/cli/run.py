@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,48 @@ from codeyard.cli.paths import state_directory
 from codeyard.cli.render import JsonLines, PlainLog, Screen, Terminal
 from codeyard.errors import Invalid, NotFound
 from codeyard.ident import BuildId, project_name
-from codeyard.sources import SourceKind, parse_location
+from codeyard.sources import SourceKind, SourceSpec, parse_location
 
+_SECTIONS = {
+    "What is built": ("buildspec", "source_version", "secondary", "project"),
+    "Where it is built": ("executor", "image", "compute_type", "privileged", "network", "timeout"),
+    "What it is given": ("variables", "env_file", "secrets", "cache"),
+    "What it leaves": ("artifacts", "zipped"),
+    "What you see": ("as_json", "no_color"),
+}
+_BUILDSPEC_AT_MOST = 4 << 20  # bytes that are read; the parser takes less, and says so
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASKED_WRONG = (Phase.PROVISIONING, Phase.DOWNLOAD_SOURCE)
 _LINGER = 2.0  # seconds
 
 
-@click.command(context_settings={"max_content_width": 100})
+class _Command(click.Command):
+    """Its options stand in the help by what they are about."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        shown = {option.name: record for option in options if (record := option.get_help_record(ctx))}
+        for section, names in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([shown.pop(name) for name in names])
+        with formatter.section("Other"):
+            formatter.write_dl([*shown.values()])
+
+
+@click.command(cls=_Command, context_settings={"max_content_width": 100})
 @click.argument("source", metavar="[DIR]", default=".")
-@click.option("--buildspec", metavar="FILE|-", help="The buildspec, if not buildspec.yml in DIR; - reads it here.")
-@click.option("--project", metavar="NAME", help="The project's name; else that of the directory.")
-@click.option("--image", metavar="IMAGE", envvar="CODEYARD_IMAGE", help="A container image to build in (docker).")
+@click.option(
+    "--buildspec", metavar="FILE|-", help="The buildspec; - reads it from the standard input.  [default: buildspec.yml]"
+)
+@click.option("--source-version", metavar="VERSION", help="Branch, tag, commit or ref of a git source.")
+@click.option(
+    "--source",
+    "secondary",
+    metavar="ID=DIR|URL",
+    multiple=True,
+    help="A secondary source, at CODEBUILD_SRC_DIR_ID; repeatable.",
+)
+@click.option("--project", metavar="NAME", help="The project's name.  [default: DIR's last part]")
 @click.option(
     "--executor",
     type=click.Choice(["auto", *choose.NAMES]),
@@ -39,30 +70,64 @@ _LINGER = 2.0  # seconds
     help="What isolates the build; auto takes the strongest that works.",
 )
 @click.option(
+    "--image",
+    metavar="IMAGE",
+    envvar="CODEYARD_IMAGE",
+    help="A container image, and docker with it.  [default: this machine's own programs]",
+)
+@click.option(
     "--compute-type",
-    type=click.Choice([*COMPUTE_TYPES], case_sensitive=False),
+    type=click.Choice([*COMPUTE_TYPES]),
     default="BUILD_GENERAL1_SMALL",
     show_default=True,
     metavar="TYPE",
-    help="CPUs and memory, by CodeBuild's names.",
+    help="CPUs and memory: BUILD_GENERAL1_SMALL, _MEDIUM, _LARGE, _XLARGE, _2XLARGE.",
 )
 @click.option("--privileged", is_flag=True, help="Give the build all rights over the machine (docker).")
-@click.option("--network", type=click.Choice(["default", "none"]), default="default", show_default=True)
-@click.option("--env", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; NAME alone takes yours.")
-@click.option("--env-file", type=click.Path(path_type=Path), multiple=True, help="NAME=VALUE lines.")
 @click.option(
-    "--source", "secondary", metavar="ID=DIR|URL", multiple=True, help="A secondary source, at CODEBUILD_SRC_DIR_ID."
+    "--network",
+    type=click.Choice(["default", "none"]),
+    default="default",
+    show_default=True,
+    help="What it can reach: what the machine can, or itself only.",
 )
-@click.option("--source-version", metavar="VERSION", help="Branch, tag, commit or ref of a git source.")
-@click.option("--artifacts", metavar="DIR|s3://…", help="Where artifacts go; else beside the build's log.")
+@click.option(
+    "--timeout",
+    metavar="MINUTES",
+    type=click.FloatRange(0, min_open=True, max=2160),
+    default=60.0,
+    show_default=True,
+    help="The build's time limit.",
+)
+@click.option(
+    "--env", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; NAME alone takes yours; repeatable."
+)
+@click.option(
+    "--env-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="NAME=VALUE lines; --env goes over them; repeatable.",
+)
+@click.option(
+    "--secrets",
+    type=click.Choice(["vault", "aws"]),
+    default="vault",
+    show_default=True,
+    help="Who answers parameter-store and secrets-manager.",
+)
+@click.option(
+    "--cache", metavar="DIR|off", help="Where caches are kept between builds.  [default: in the state directory]"
+)
+@click.option(
+    "--artifacts", metavar="DIR|s3://…", help="Where artifacts go, in folders.  [default: beside the build's log]"
+)
 @click.option("--zip", "zipped", is_flag=True, help="Make one zip of each artifact, instead of a folder.")
-@click.option("--cache", metavar="DIR|off", help="Where caches are kept between builds.")
-@click.option("--secrets", type=click.Choice(["vault", "aws"]), default="vault", show_default=True)
-@click.option("--timeout", metavar="MINUTES", type=click.FloatRange(0, min_open=True, max=2160), default=60.0)
 @click.option("--json", "as_json", is_flag=True, help="One event per line, as docs/events.md says.")
-@click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours of ours.")
-@click.option("--resume", metavar="ID", help="Go on with a build whose process died.")
-@click.help_option("-h", "--help")
+@click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours of ours; the build's own stay.")
+@click.option(
+    "--resume", metavar="ID", help="Go on with a build whose process died, as it was asked for; see `codeyard runs`."
+)
 def run(
     source: str,
     buildspec: str | None,
@@ -104,8 +169,17 @@ def run(
     chosen, reason = asyncio.run(choose.choose(executor, image, privileged=privileged, state=state))
     if chosen != "docker" and image is not None:
         raise Invalid(f"--image {image}", f"{chosen} has no images.", "Leave it out, or use --executor docker.")
+    if chosen != "docker" and privileged:
+        raise Invalid("--privileged", f"{chosen} cannot give that.", "Leave it out, or use --image and docker.")
     if chosen == "docker" and image is None:
-        raise Invalid("--executor docker", "it needs to know which image.", "Add --image IMAGE.")
+        asked = "--executor docker" if executor == "docker" else "--privileged"
+        raise Invalid(asked, "docker needs to know which image.", "Add --image IMAGE.")
+    sources = _pairs(secondary, "--source", "ID=DIR|URL")
+    for identifier, text in sources.items():
+        parse_location(text, cwd, identifier=identifier)  # raises what is wrong before anything begins
+    # Before the number: a wrong request is no build.
+    artifacts, caches = _target(artifacts, cwd), _caches(cache, cwd, state)
+    given, overrides = _buildspec(buildspec, spec), _variables(variables, env_file)
     id = BuildId.mint(project_name(project) if project else _project_of(source, cwd))
     request = local.Request(
         id=str(id),
@@ -116,16 +190,16 @@ def run(
         source=source,
         cwd=str(cwd),
         source_version=source_version,
-        secondary=_pairs(secondary, "--source", "ID=DIR|URL"),
-        buildspec=_buildspec(buildspec, Path(spec.location) if spec.kind is SourceKind.DIRECTORY else None),
+        secondary=sources,
+        buildspec=given,
         image=image,
-        compute_type=compute_type.upper(),
+        compute_type=compute_type,
         privileged=privileged,
         network=network,
-        variables=_variables(variables, env_file),
-        artifacts=_target(artifacts, cwd) or str(local.run_directory(state, id.run) / "artifacts"),
+        variables=overrides,
+        artifacts=artifacts or str(local.run_directory(state, id.run) / "artifacts"),
         zipped=zipped,
-        cache=None if cache == "off" else str(cwd / cache if cache else state / "cache"),
+        cache=caches,
         timeout_minutes=timeout,
         secrets=secrets,
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
@@ -147,6 +221,8 @@ def _to_the_end(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _screen(as_json: bool, no_color: bool) -> Screen:
+    if sys.stdout is None:  # it was closed before we began
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
     if as_json:
         return JsonLines(sys.stdout)
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
@@ -165,10 +241,12 @@ async def _run(state: Path, home: Path, screen: Screen, *, resumed: bool) -> int
             building.cancel()
             return
         stop.set()
-        screen.stopping()
+        with suppress(OSError):  # a terminal that was closed
+            screen.stopping()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            loop.add_signal_handler(number, interrupted)
     try:
         finished = await building
     except asyncio.CancelledError:
@@ -198,29 +276,42 @@ def _project_of(source: str, cwd: Path) -> str:
     return name if len(name) > 1 else f"{name}-project".lstrip("-")
 
 
-def _buildspec(option: str | None, directory: Path | None) -> str | None:
+def _buildspec(option: str | None, source: SourceSpec) -> str | None:
     """What the settings say: a path in the source if it is one, else the text itself."""
     if option is None:
         return None
     if option == "-":
-        return _text(sys.stdin.read(), "standard input")
+        return _text(sys.stdin.buffer.read(_BUILDSPEC_AT_MOST), "standard input")
     if option.startswith("arn:"):
         return option
+    directory = Path(source.location) if source.kind is SourceKind.DIRECTORY else None
     inside = directory / option if directory is not None else None
     if inside is not None and inside.is_file():
         return option
     path = Path(option)
-    if not path.is_file():
+    if path.is_dir():
+        raise Invalid(f"buildspec {option}", "it is a directory.", "Name the file in it.")
+    if not path.exists():
         if directory is None and not path.is_absolute():
             return option  # a path in a source that is yet to be fetched
         raise NotFound(f"buildspec {option}", "it is neither here nor in the source.", "Check the path.")
     if directory is not None and path.resolve().is_relative_to(directory.resolve()):
         return str(path.resolve().relative_to(directory.resolve()))
-    return _text(path.read_text(), option)
+    try:
+        with path.open("rb") as file:
+            return _text(file.read(_BUILDSPEC_AT_MOST), option)
+    except OSError as error:
+        raise Invalid(f"buildspec {option}", f"{error.strerror}.", "Name a file that you can read.") from error
 
 
-def _text(text: str, name: str) -> str:
+def _text(content: bytes, name: str) -> str:
     """An empty text would mean the default file (reference 1.1)."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        why = f"byte 0x{content[error.start]:02x} in line {line} is not UTF-8."
+        raise Invalid(f"buildspec {name}", why, "Save it as UTF-8.") from None
     if not text.strip():
         raise Invalid(f"buildspec {name}", "it is empty.", "Start with `version: 0.2` and `phases:`.")
     return text if "\n" in text else text + "\n"
@@ -242,9 +333,11 @@ def _variables(options: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, s
     found: dict[str, str] = {}
     for file in files:
         try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"--env-file {file}", f"it cannot be read: {error}.", "Check the path.") from error
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise Invalid(f"--env-file {file}", f"{error.strerror}.", "Name a file that you can read.") from error
+        except UnicodeDecodeError:  # not chained: it carries the file's text
+            raise Invalid(f"--env-file {file}", "it is not UTF-8 text.", "Save it as UTF-8.") from None
         for number, line in enumerate(lines, start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 name, value = _variable(line.lstrip().removeprefix("export "), f"{file}:{number}")
@@ -267,4 +360,17 @@ def _variable(text: str, where: str) -> tuple[str, str]:
 def _target(option: str | None, cwd: Path) -> str | None:
     if option is None or option.startswith("s3://"):
         return option
-    return str(cwd / option)
+    return _folder("--artifacts", option, cwd)
+
+
+def _caches(option: str | None, cwd: Path, state: Path) -> str | None:
+    if option == "off":
+        return None
+    return _folder("--cache", option, cwd) if option else str(state / "cache")
+
+
+def _folder(name: str, option: str, cwd: Path) -> str:
+    path = cwd / option
+    if path.exists() and not path.is_dir():
+        raise Invalid(f"{name} {option}", "it is a file.", "Name a directory; it need not exist yet.")
+    return str(path)
