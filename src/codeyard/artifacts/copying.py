@@ -11,7 +11,9 @@ from typing import BinaryIO
 
 SMALL = 1 << 20  # a file up to this size is held in memory, read once and written once
 # What copy_file_range, link and FICLONE say when these two files cannot be copied so; the plain way always can.
-CANNOT = frozenset({errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.EBADF})
+CANNOT = frozenset(
+    {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.EBADF, errno.ETXTBSY}
+)
 _FICLONE = 0x40049409  # linux/fs.h
 
 

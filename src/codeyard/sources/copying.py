@@ -5,7 +5,6 @@ Blocking; `in_thread` runs it beside the event loop and ends it when its caller 
 
 import asyncio
 import errno
-import fcntl
 import os
 import stat
 import threading
@@ -14,13 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from codeyard.artifacts.copying import CANNOT, clone, write_all
 from codeyard.sources import SourceError
 
 T = TypeVar("T")
 
-_FICLONE = 0x40049409  # linux/fs.h: share the blocks, copy on write
 _CHUNK = 1 << 30
-_NO_CLONE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
 
 
 class Cancelled(Exception):
@@ -135,25 +133,19 @@ class Copier:
         if size == 0:
             return
         if self._clones:
-            try:
-                fcntl.ioctl(writing, _FICLONE, reading)
+            self._clones = clone(reading, writing) == 0
+            if self._clones:
                 return
-            except OSError as error:
-                if error.errno not in _NO_CLONE:
-                    raise
-                self._clones = False
         try:
             while os.copy_file_range(reading, writing, _CHUNK):
                 if self._stopped():
                     raise Cancelled
         except OSError as error:
-            if error.errno not in _NO_CLONE:
+            if error.errno not in CANNOT:
                 raise
             os.lseek(reading, os.lseek(writing, 0, os.SEEK_CUR), os.SEEK_SET)
             while chunk := os.read(reading, 1 << 20):
-                view = memoryview(chunk)
-                while view:
-                    view = view[os.write(writing, view) :]
+                write_all(writing, chunk)
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:
