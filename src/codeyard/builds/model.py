@@ -162,7 +162,6 @@ class Settings:
     any_secondary: ArtifactTarget | None = None  # where those go, under their own names, that are not named there
     cache: bool = True
     timeout: timedelta = timedelta(hours=1)
-    debug_session: bool = False
 
     def secondary_target(self, identifier: str) -> ArtifactTarget | None:
         """Where this secondary artifact goes; None if the project has none of that name."""
