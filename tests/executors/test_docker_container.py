@@ -41,6 +41,25 @@ def test_home_may_be_another() -> None:
     assert container(plain(environment={"HOME": "/x", "A": "b=c\n"}), "image")["Env"] == ["HOME=/x", "A=b=c\n"]
 
 
+def test_git_works_in_a_workspace_of_another_user() -> None:
+    settings = container(plain(environment={"GIT_CONFIG_COUNT": "0"}), "image", foreign=True)["Env"]
+
+    assert container(plain(), "image", foreign=True)["Env"] == [
+        "HOME=/root",
+        "GIT_CONFIG_COUNT=1",
+        "GIT_CONFIG_KEY_0=safe.directory",
+        "GIT_CONFIG_VALUE_0=*",
+    ]
+    assert "GIT_CONFIG_COUNT=0" in settings
+
+
+def test_a_machine_that_cannot_give_privileges_is_told() -> None:
+    error = cannot_make(plain(privileged=True), "runc: unable to apply caps: operation not permitted")
+
+    assert type(error) is Fault
+    assert "Leave --privileged out" in str(error)
+
+
 @pytest.mark.parametrize(
     ("info", "detail"),
     [

@@ -218,7 +218,7 @@ class DockerExecutor:
     async def _create(self, spec: SandboxSpec, image: str) -> DockerSandbox | None:
         deadline = time.monotonic() + _PATIENCE
         selinux = Path("/sys/fs/selinux/enforce").exists()
-        body = container(spec, image, open_files=_open_files(), relabel=selinux)
+        body = container(spec, image, open_files=_open_files(), relabel=selinux, foreign=os.geteuid() != 0)
         while True:
             answer = await self._engine.call("POST", "/containers/create", {"name": _name(spec)}, body, silence=_SLOW)
             if answer.status == 404 and "image" in answer.message.lower():

@@ -16,6 +16,8 @@ ROOT = "/codebuild"
 
 _ID, _HOME = "codeyard.sandbox", "codeyard.home"  # labels
 _FILES = 65_536
+# Or git refuses to work in a repository that is another user's ("dubious ownership"); since git 2.31 and 2.36.
+_TRUSTING = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 
 # AWS's own images start a Docker daemon from here, and then whatever they are given:
 # https://github.com/aws/aws-codebuild-docker-images/blob/master/al/x86_64/standard/5.0/dockerd-entrypoint.sh
@@ -88,12 +90,16 @@ def judge(info: Mapping[str, Any], kernel: str) -> Ability:
     return Ability("docker", True, f"{version}{rootless}; any image; {limits}")
 
 
-def container(spec: SandboxSpec, image: str, *, open_files: int = _FILES, relabel: bool = False) -> dict[str, Any]:
+def container(
+    spec: SandboxSpec, image: str, *, open_files: int = _FILES, relabel: bool = False, foreign: bool = False
+) -> dict[str, Any]:
     """The body of POST /containers/create.
 
     `open_files`: how many a process may have open. `relabel`: give the workspace SELinux's label for the container.
+    `foreign`: the workspace belongs to another user than the container's root.
     """
     control, host = f"{ROOT}/control", spec.home / "codebuild"
+    environment = {"HOME": "/root", **(_TRUSTING if foreign else {}), **spec.environment}
     supervise = [f"{control}/commands/supervisor", control]
     mounts = (
         (spec.output, f"{ROOT}/output", False),
@@ -108,7 +114,7 @@ def container(spec: SandboxSpec, image: str, *, open_files: int = _FILES, relabe
         "Entrypoint": ["/bin/sh"],
         "Cmd": ["-c", _WITH_DAEMON, "sh", *supervise] if spec.privileged else supervise,
         "WorkingDir": f"{ROOT}/output",
-        "Env": [f"{name}={value}" for name, value in {"HOME": "/root", **spec.environment}.items()],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
         "Labels": {_ID: spec.id, _HOME: str(spec.home)},
         "HostConfig": {**_host_config(spec, open_files), **_mounts(mounts, relabel=relabel)},
     }
@@ -178,6 +184,12 @@ def cannot_make(spec: SandboxSpec, said: str) -> CodeyardError:
         )
     if "invalid reference format" in low:
         return Invalid(unable_to_pull(said), "that is no image's name.", "Write it as registry/name:tag.")
+    if "apply caps" in low and spec.privileged:
+        return Fault(
+            "cannot start a privileged container",
+            f"this machine may not give what --privileged asks for; the container engine said: {said}.",
+            "Leave --privileged out, or build on a machine that is no container itself.",
+        )
     if "network" in low and ("not found" in low or "bridge" in low):
         return Fault(
             "the container engine has no bridge network",
