@@ -195,6 +195,14 @@ def test_13_a_fallback_key_is_a_prefix(yard: Yard) -> None:
     ]
 
 
+def test_13_the_key_is_evaluated_once(yard: Yard) -> None:
+    """Reference 6.2: the save uses what the sources gave, whatever the build has made of them."""
+    spec = {**phases(build=["echo two > n"]), "cache": {"paths": ["n"], "key": "k-$(cat n)"}}
+    ended = yard.build(spec, {"n": "one"}, cache=str(yard.root / "cache"))
+
+    assert [event["key"] for event in ended.of_kind("cache_used")] == ["k-one", "k-one"]
+
+
 def test_13_other_paths_miss(yard: Yard) -> None:
     """Amazon S3 caching, "cache version"."""
     cache = str(yard.root / "cache")

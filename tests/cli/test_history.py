@@ -1,5 +1,6 @@
 import fcntl
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,19 @@ def test_what_runs_or_was_interrupted_stays(state: Path, tmp_path: Path) -> None
     CliRunner().invoke(clean, ["--older-than", "0"])
 
     assert home.exists()
+
+
+def test_what_an_interrupted_build_has_stored_stays(state: Path, tmp_path: Path) -> None:
+    run(tmp_path, "one", "a")
+    (home,) = (state / "runs").iterdir()
+    request = json.loads((home / "request.json").read_text())
+    began = datetime.now(UTC) - timedelta(days=50)
+    (home / "request.json").write_text(json.dumps({**request, "submitted": began.isoformat()}))
+    (home / "result.json").unlink()
+    for blob in (state / "artifacts").rglob("*"):
+        age(blob, days=40)
+
+    assert "0 stored files" in CliRunner().invoke(clean, []).output
 
 
 def age(path: Path, days: int) -> None:

@@ -56,6 +56,21 @@ async def test_a_key_that_two_processes_sent_runs_once(spec: SandboxSpec) -> Non
     assert (spec.home / "runs").read_text() == "ran\n"
 
 
+async def test_output_goes_on_when_what_carries_it_is_killed(spec: SandboxSpec) -> None:
+    control = Control(spec, str(spec.home / "codebuild"))
+    control.prepare()
+    running = subprocess.Popen(["/bin/sh", control.supervisor, control.inside], start_new_session=True)
+    # More than a pipe holds: the command waits until somebody carries.
+    script = f"kill -9 $(cat {spec.home}/sandbox/pump); head -c 300000 /dev/zero"
+    try:
+        ended = await asyncio.wait_for(control.run(Command("one", script), alive), 20)
+    finally:
+        running.kill()
+        running.wait()
+
+    assert (ended.code, ended.spooled) == (0, 300_000)
+
+
 def test_a_user_who_may_not_read_the_script_is_told() -> None:
     text = launcher(Command("one", "true", user="builder"), "/codebuild/control")
 

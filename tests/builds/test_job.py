@@ -1,0 +1,26 @@
+"""What a job says of places: which the host can see, and where."""
+
+from pathlib import Path
+
+import pytest
+
+from codeyard.artifacts.scan import Below
+from tests.builds.jobs import bench
+
+
+@pytest.mark.parametrize(
+    ("inside", "below"),
+    [("/codebuild/output", ""), ("/codebuild/output/src1/src", "src1/src"), ("/codebuild/output/a/../b/", "b")],
+)
+async def test_what_is_in_the_writable_tree_the_host_sees(tmp_path: Path, inside: str, below: str) -> None:
+    made = bench(tmp_path / "home")
+
+    assert await made.job.on_host(inside) == Below(made.job.tools.sandbox.output, below)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["/codebuild/output-other/x", "/codebuild/output/../readonly", "/codebuild", "/etc", "/"],
+)
+async def test_what_is_anywhere_else_it_does_not(tmp_path: Path, inside: str) -> None:
+    assert await bench(tmp_path / "home").job.on_host(inside) is None
