@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from codeyard.artifacts import Entry, Kind, Tree
@@ -297,6 +297,7 @@ members = st.lists(st.tuples(member_names.map("/".join), st.sampled_from([b"..",
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([("a", b"a", LINK)])  # a circle: it leads nowhere
 @given(members)
 def test_whatever_a_zip_holds_nothing_outside_is_touched(
     tmp_path_factory: pytest.TempPathFactory, held: list[tuple[str, bytes, int]]
@@ -310,7 +311,7 @@ def test_whatever_a_zip_holds_nothing_outside_is_touched(
     assert {path.name for path in place.iterdir()} == {"a.zip", "box"}
     assert {path.name for path in (place / "box").iterdir()} <= {"out"}
     inside = (place / "box/out").resolve()
-    assert all(path.resolve().is_relative_to(inside) for path in (place / "box/out").rglob("*"))
+    assert all(Path(os.path.realpath(path)).is_relative_to(inside) for path in (place / "box/out").rglob("*"))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
