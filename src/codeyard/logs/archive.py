@@ -26,7 +26,7 @@ class ArchivedLog:
         self._spool, self._now, self._heard = spool, now, heard
         self._index = log.with_name(f"{log.name}.index")
         self._masker = Masker(())
-        self._said: dict[str, str] = {}
+        self._said: set[str] = set()
         self._at = 0  # how much of the spool is in the log
         self._size = 0
         self._last = b"\n"
@@ -98,7 +98,7 @@ class ArchivedLog:
         self._heard(piece)
 
     def _record(self, key: str) -> None:
-        self._said[key] = ""
+        self._said.add(key)
         line = json.dumps({"key": key, "spool": self._at, "log": self._size}, separators=(",", ":")).encode() + b"\n"
         handle = os.open(self._index, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -119,7 +119,7 @@ class ArchivedLog:
             entry = json.loads(line)
             if entry["log"] > there:  # after a power cut: the index reached the disk, and the log did not
                 break
-            self._said[entry["key"]] = ""
+            self._said.add(entry["key"])
             self._at, self._size = entry["spool"], entry["log"]
             agreed += len(line)
         os.truncate(self._index, agreed)
