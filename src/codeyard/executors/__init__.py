@@ -4,8 +4,8 @@ An Executor opens many Sandboxes, at the same time. A Sandbox:
   - has the paths `/codebuild/output` (writable), `/codebuild/readonly` and `/codebuild/user/bin`, or
     stand-ins for them: `Sandbox.root` is what `/codebuild` is called inside;
   - runs commands one after another, each seeing the files that the last one left;
-  - outlives the process that opened it: what it prints goes to a file that the kernel keeps (`SandboxSpec.spool`),
-    how each command ended can be read back, and `adopt` finds it again;
+  - outlives the process that opened it: what it prints is carried to a file (`SandboxSpec.spool`) whoever dies, how
+    each command ended can be read back, and `adopt` finds it again;
   - runs a command at most once: the same `Command.key` again waits for, or answers with, the first run's end;
   - is gone, with its processes and files, when `close` returns, and closing again does nothing.
 
