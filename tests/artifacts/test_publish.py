@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ def test_a_folder_that_exists_gets_the_files_and_keeps_its_own(tree: Tree, store
 
     assert published.location == str(tmp_path / "artifacts")
     assert contents(tmp_path / "artifacts") == {**FILES, "mine": "mine", "js/mine": "mine"}
+
+
+def test_builds_that_publish_into_one_new_folder_at_once_all_succeed(
+    tree: Tree, store: DiskStore, tmp_path: Path
+) -> None:
+    def publish(number: int) -> str:
+        folder = f"app-{number % 10}"
+        return publish_to_directory(tree, store, tmp_path / "out", folder, Packaging.NONE).location
+
+    with ThreadPoolExecutor(16) as pool:
+        places = set(pool.map(publish, [number // 8 for number in range(80)]))
+
+    assert places == {str(tmp_path / "out" / f"app-{number}") for number in range(10)}
+    assert all(contents(Path(place)) == contents(tmp_path / "out" / "app-0") for place in places)
 
 
 def test_an_existing_zip_is_replaced(tree: Tree, store: DiskStore, tmp_path: Path) -> None:

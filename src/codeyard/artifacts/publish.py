@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from codeyard.artifacts import BlobStore, Digest, Entry, Kind, Tree, chunks
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.transfer import move_over, place_tree
-from codeyard.errors import Invalid
+from codeyard.errors import Conflict, Invalid
 
 
 class Packaging(StrEnum):
@@ -79,7 +79,10 @@ def publish_to_directory(tree: Tree, store: BlobStore, directory: Path, key: str
     if os.path.lexists(target):
         _merge(tree, store, target)
     else:
-        place_tree(tree, store, target)
+        try:
+            place_tree(tree, store, target)
+        except Conflict:  # another build made it in the meantime
+            _merge(tree, store, target)
     return Published(str(target), tree.digest, tree.files, tree.size)
 
 

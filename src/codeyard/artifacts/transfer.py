@@ -3,6 +3,7 @@
 Files are worked on by a few threads: hashing, reading and writing let the others run.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -100,7 +101,14 @@ def place_tree(tree: Tree, store: BlobStore, destination: Path, *, holder: Holde
     try:
         _fill(tree.entries, store, staging, holder)
         with explained(f"making {destination}"):
-            staging.rename(destination)  # over an empty directory too
+            try:
+                staging.rename(destination)  # over an empty directory too
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):  # somebody else was quicker
+                    raise Conflict(
+                        f"directory {destination}", "something is there already.", "Choose a new one."
+                    ) from error
+                raise
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
