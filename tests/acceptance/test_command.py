@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -139,6 +140,29 @@ def test_a_standard_output_that_was_closed_changes_nothing(here: Yard) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert "said\n" in (here.homes()[0] / "log").read_text()
+
+
+def _where_nothing_can_be_written(here: Yard, *words: str) -> subprocess.CompletedProcess[bytes]:
+    write_tree(here.root, {"source/buildspec.yml": text_of(phases(build=["true"])), "file": ""})
+    home = {"CODEYARD_HOME": str(here.root / "file" / "state")}
+    arguments = [sys.executable, "-m", "codeyard.cli.main", *words]
+    return subprocess.run(arguments, capture_output=True, cwd=here.root, env={**here.environment(), **home}, timeout=60)
+
+
+def test_a_state_directory_that_cannot_be_made_is_told_with_its_name(here: Yard) -> None:
+    ended = _where_nothing_can_be_written(here, "run", "source", "--executor", "process")
+
+    assert ended.returncode == 3
+    assert b"file/state" in ended.stderr
+    assert b"fix: " in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+def test_doctor_does_not_promise_builds_where_nothing_can_be_written(here: Yard) -> None:
+    ended = _where_nothing_can_be_written(here, "doctor")
+
+    assert ended.returncode == 1
+    assert b"No build can run here" in ended.stdout
 
 
 def test_a_build_that_nohup_began_outlives_its_terminal(here: Yard) -> None:

@@ -91,7 +91,8 @@ def _broken(phase: Phase, error: CodeyardError | OSError) -> Outcome:
         status = Status.FAULT if isinstance(error, Vanished) else Status.FAILED
         return Outcome(status, Context(FOUND_DEAD, str(error)))
     if isinstance(error, OSError):
-        return Outcome(Status.FAULT, Context("SERVER_ERROR", f"{error.strerror or error}: {error.filename or ''}"))
+        where = f": {error.filename}" if error.filename else ""
+        return Outcome(Status.FAULT, Context("SERVER_ERROR", f"{error.strerror or error}{where}"))
     status = Status.FAULT if isinstance(error, Fault) else Status.FAILED
     return Outcome(status, Context("SERVER_ERROR" if status is Status.FAULT else "CLIENT_ERROR", str(error)))
 

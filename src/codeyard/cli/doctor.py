@@ -35,7 +35,7 @@ class Finding:
 def doctor(as_json: bool) -> int:
     """Say what this machine can do, and how to get what is missing.
 
-    Exit code 0 if builds can run here in a sandbox, 1 if only without one.
+    Exit code 0 if builds can run here in a sandbox, 1 if only without one, or not at all.
     """
     executors = asyncio.run(_executors())
     findings = [*executors, *_programs(), *_state(), _python()]
@@ -45,7 +45,8 @@ def doctor(as_json: bool) -> int:
             click.echo(json.dumps(asdict(found)))
     else:
         _show(findings, chosen)
-    return 0 if any(found.works for found in executors if found.name != "process") else 1
+    broken = any(found.needed and not found.works for found in findings)
+    return 0 if not broken and any(found.works for found in executors if found.name != "process") else 1
 
 
 async def _executors() -> list[Finding]:
@@ -80,7 +81,7 @@ def _state() -> list[Finding]:
         return [Finding("state", False, f"{state}: {error.strerror}", fix, needed=True)]
     enough = free > 2 * 10**9
     return [
-        Finding("state", enough, f"{state}: {free / 1e9:.1f} GB free", "" if enough else "Free some room there.", True),
+        Finding("state", enough, f"{state}: {free / 1e9:.1f} GB free", "" if enough else "Free some room there."),
         Finding(
             "clones",
             clones,
@@ -120,4 +121,7 @@ def _show(findings: list[Finding], chosen: str) -> None:
         if found.fix:
             click.echo(f"  {'':<12}{click.style('fix: ', fg='cyan')}{found.fix}")
     click.echo()
+    if any(found.needed and not found.works for found in findings):
+        click.echo(f"{click.style('No build can run here', fg='red', bold=True)} until what is needed is mended.")
+        return
     click.echo(f"A build without --image runs with {click.style(chosen, bold=True)}; one with --image with docker.")

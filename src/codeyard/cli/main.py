@@ -1,5 +1,6 @@
 """The command line. Each command's module is imported when it is called, so that none pays for another's start."""
 
+import errno
 import importlib
 import sys
 import traceback
@@ -65,13 +66,23 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.stderr.close()  # whoever read has left
         sys.exit(EXIT_FAILED)
     except OSError as error:
-        show_error(Fault("the machine", f"{error.strerror or error}: {error.filename or ''}", "See `codeyard doctor`."))
+        show_error(_of_the_machine(error))
         sys.exit(EXIT_FAULT)
     except Exception:  # noqa: BLE001 - the edge: whatever it is, it is our fault and says so
         traceback.print_exc()
         click.echo("error: a bug in Codeyard; please report it with the lines above.", err=True)
         sys.exit(EXIT_FAULT)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _of_the_machine(error: OSError) -> Fault:
+    where = f" ({error.filename})" if error.filename else ""
+    fix = "See `codeyard doctor`."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "Make room there (`codeyard clean`), or set CODEYARD_HOME to a directory on another disk."
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        fix = "Set CODEYARD_HOME to a directory that you can write to."
+    return Fault("the machine", f"{error.strerror or error}{where}.", fix)
 
 
 def show_error(error: CodeyardError) -> None:
