@@ -19,7 +19,6 @@ from codeyard.builds.batch_spec import (
     TaskEnvironment,
 )
 from codeyard.builds.buildspec import (
-    FILE_FORMATS,
     ArtifactsSpec,
     Buildspec,
     CacheAction,
@@ -37,6 +36,7 @@ from codeyard.builds.buildspec import (
     resolve_kind,
 )
 from codeyard.errors import Misspelt
+from codeyard.reports.model import ReportFormat
 
 WHOLE = """
 version: 0.2
@@ -127,9 +127,11 @@ def test_a_whole_spec_is_read() -> None:
             PhaseSpec(PhaseName.POST_BUILD, commands=("echo done",)),
         ),
         reports=(
-            ReportSpec("unit", Selection(("**/*.xml",), "out", discard_paths=True), "JUNITXML"),
+            ReportSpec("unit", Selection(("**/*.xml",), "out", discard_paths=True), ReportFormat.JUNITXML),
             ReportSpec(
-                "arn:aws:codebuild:eu-west-1:123456789012:report-group/cover", Selection(("cover.json",)), "SIMPLECOV"
+                "arn:aws:codebuild:eu-west-1:123456789012:report-group/cover",
+                Selection(("cover.json",)),
+                ReportFormat.SIMPLECOV,
             ),
         ),
         artifacts=ArtifactsSpec(
@@ -563,7 +565,7 @@ SPECS = st.builds(
             ReportSpec,
             WORDS,
             st.builds(Selection, LISTS.filter(bool), OPTIONAL, discard_paths=st.booleans()),
-            st.sampled_from(FILE_FORMATS),
+            st.sampled_from(ReportFormat),
         ),
         max_size=2,
         unique_by=lambda report: report.name,

@@ -76,6 +76,7 @@ GOOD = [
     H + "artifacts: {files: , secondary-artifacts: {a: {files: [x]}}}",
     H + "artifacts: {secondary-artifacts: {}}",
     H + "reports: {$NAME: {files: x, file-format: junitXml}}",
+    H + "reports: {$NAME: {files: x, file-format: lcov}}",
     "version: 0.1\nenvironment_variables: {plaintext: {A: b}}\nphases: {}",
 ]
 UNKNOWN = [

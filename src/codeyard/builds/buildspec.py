@@ -16,14 +16,11 @@ from codeyard.builds.batch_spec import Batch, read_batch, read_variables, variab
 from codeyard.errors import Invalid, Misspelt, Mistake
 from codeyard.located_yaml import MAX_CHARACTERS, Cursor, Document, Scalar, excerpt, read
 from codeyard.located_yaml import Mapping as YamlMapping
+from codeyard.reports.model import ReportFormat
 from codeyard.secrets import SecretReference
 
 VERSIONS = ("0.1", "0.2")
 TOP_LEVEL = ("version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache")
-FILE_FORMATS = (
-    *("CUCUMBERJSON", "JUNITXML", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX"),
-    *("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV", "LCOVINFO"),
-)
 USER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?"
 ARTIFACT_IDENTIFIER = r"[A-Za-z0-9_-]{1,128}"
 RETRIES = 3
@@ -105,7 +102,7 @@ class ProxySpec:
 class ReportSpec:
     name: str  # or the ARN of a report group, or with a variable in it
     selection: Selection
-    file_format: str = "JUNITXML"  # one of FILE_FORMATS
+    file_format: ReportFormat = ReportFormat.JUNITXML
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,15 +395,21 @@ def _reports(reports: Cursor) -> tuple[ReportSpec, ...]:
             cursor.mistake_at_key("A report group without a name", "Name it.")
         keys = cursor.block("files", "file-format", "base-directory", "discard-paths")
         _require_files(cursor, keys["files"])
-        file_format = (keys["file-format"].word() or "JUNITXML").upper()
-        if file_format not in FILE_FORMATS:
-            what = f"Invalid report file-format: {excerpt(file_format)}. Expecting: {','.join(FILE_FORMATS)}"
-            keys["file-format"].mistake(what, "Use one of these.")
-        found.append(ReportSpec(name, _selection(keys), file_format))
+        found.append(ReportSpec(name, _selection(keys), _file_format(keys["file-format"])))
     if len(found) > MAX_REPORTS:
         fix = "Merge some: AWS takes five to a project."
         reports.mistake_at_key(f"{len(found)} report groups", fix, warning=True)
     return tuple(found)
+
+
+def _file_format(cursor: Cursor) -> ReportFormat:
+    text = cursor.word()
+    try:
+        return ReportFormat.JUNITXML if text is None else ReportFormat.parse(text)
+    except Invalid:
+        what = f"Invalid report file-format: {excerpt(text or '')}. Expecting: {','.join(ReportFormat)}"
+        cursor.mistake(what, "Use one of these.")
+        return ReportFormat.JUNITXML
 
 
 _ARTIFACT_KEYS = (

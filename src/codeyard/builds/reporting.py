@@ -61,7 +61,7 @@ async def make_reports(job: Job, values: Mapping[str, str]) -> list[dict[str, An
 async def _named(job: Job, spec: ReportSpec, place_key: str, source: str, values: Mapping[str, str]) -> _Found:
     project = job.settings.id.project
     key = expand_text(spec.name, values)
-    chosen = ReportFormat.parse(spec.file_format)
+    chosen = spec.file_format
     try:
         group = report_group(project, key)
     except CodeyardError as error:

@@ -9,7 +9,6 @@ from typing import Any
 from codeyard.builds.batch_spec import FORMS, IDENTIFIER, MAX_BUILDS, VARIABLE
 from codeyard.builds.buildspec import (
     ARTIFACT_IDENTIFIER,
-    FILE_FORMATS,
     MAX_FALLBACK_KEYS,
     MAX_RETRIES,
     USER,
@@ -17,6 +16,7 @@ from codeyard.builds.buildspec import (
     PhaseName,
 )
 from codeyard.located_yaml import FALSE, TRUE
+from codeyard.reports.model import FORMAT_NAMES
 
 Json = dict[str, Any]
 
@@ -192,7 +192,7 @@ def _selection() -> dict[str, Json]:
 
 
 def _reports() -> Json:
-    file_format: Json = {"type": ["string", "null"], "pattern": "^(?:" + "|".join(map(_any_case, FILE_FORMATS)) + ")$"}
+    file_format: Json = {"type": ["string", "null"], "pattern": "^(?:" + "|".join(map(_any_case, FORMAT_NAMES)) + ")$"}
     keys = _selection() | {"file-format": _describe("JUNITXML if absent.", file_format)}
     return _named(
         "Report groups by name or ARN.",

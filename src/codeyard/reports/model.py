@@ -44,22 +44,22 @@ class ReportType(StrEnum):
 class ReportFormat(StrEnum):
     """A buildspec's `file-format`. AWS documents LCOV but not its token: LCOVINFO and LCOV are both taken."""
 
-    JUNITXML = "JUNITXML"
     CUCUMBERJSON = "CUCUMBERJSON"
+    JUNITXML = "JUNITXML"
     NUNITXML = "NUNITXML"
     NUNIT3XML = "NUNIT3XML"
     TESTNGXML = "TESTNGXML"
     VISUALSTUDIOTRX = "VISUALSTUDIOTRX"
-    JACOCOXML = "JACOCOXML"
-    SIMPLECOV = "SIMPLECOV"
     CLOVERXML = "CLOVERXML"
     COBERTURAXML = "COBERTURAXML"
+    JACOCOXML = "JACOCOXML"
+    SIMPLECOV = "SIMPLECOV"
     LCOVINFO = "LCOVINFO"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The format of this name, in any case. Invalid if there is none."""
-        name = text.strip().upper()
+        name = text.upper()
         try:
             return cls("LCOVINFO" if name == "LCOV" else name)
         except ValueError:
@@ -72,6 +72,7 @@ class ReportFormat(StrEnum):
         return ReportType.CODE_COVERAGE if self in _COVERAGE else ReportType.TEST
 
 
+FORMAT_NAMES = (*ReportFormat, "LCOV")  # all that `ReportFormat.parse` takes
 _COVERAGE = frozenset(
     {
         ReportFormat.JACOCOXML,
