@@ -116,7 +116,6 @@ def variable_name(name: str, value: Cursor) -> bool:
 
 def _environment(env: Cursor, *allowed: str) -> TaskEnvironment:
     keys = env.block(*allowed)
-
     words = {name: keys[name].word() for name in ("compute-type", "fleet", "image", "type") if name in keys}
     privileged = keys["privileged-mode"]
     if words["compute-type"] and words.get("fleet"):

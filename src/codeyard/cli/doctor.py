@@ -1,7 +1,6 @@
 """`codeyard doctor`: what this machine can do, tried and not guessed, and how to get what is missing."""
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import click
 
+from codeyard.artifacts.copying import clone
 from codeyard.cli import choose
 from codeyard.cli.paths import state_directory
-
-_FICLONE = 0x40049409
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +93,7 @@ def _clones(directory: Path) -> bool:
     with tempfile.TemporaryFile(dir=directory) as source, tempfile.TemporaryFile(dir=directory) as target:
         source.write(b"x" * 4096)
         source.flush()
-        try:
-            fcntl.ioctl(target, _FICLONE, source.fileno())
-        except OSError:
-            return False
-        return True
+        return clone(source.fileno(), target.fileno()) == 0
 
 
 def _python() -> Finding:
