@@ -157,3 +157,14 @@ def test_the_cover_is_light() -> None:
     out = subprocess.check_output([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, text=True)
 
     assert out == "\n"
+
+
+def test_a_version_of_a_path_is_told_to_be_a_file_url(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    with pytest.raises(Invalid, match=rf"file://{tmp_path}/app#feature/x"):
+        parse_location("app#feature/x", tmp_path)
+
+
+def test_an_unknown_kind_of_url_is_named() -> None:
+    with pytest.raises(Invalid, match="ftp:// is no kind of URL"):
+        parse_location("ftp://host/x", Path("/"))

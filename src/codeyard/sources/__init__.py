@@ -178,7 +178,8 @@ def _parse(text: str, cwd: Path, version: str | None) -> SourceSpec:
             )
         return _git(text, version)
     if scheme or _REMOTE_HELPER.match(text):
-        raise Invalid("source", "its kind of URL is not known.", FORMS)
+        kind = f"{scheme[1]}:// is no kind of URL" if scheme else "its kind of URL is none"
+        raise Invalid("source", f"{kind} that is known.", FORMS)
     path = cwd / text
     if _SCP.fullmatch(text) and "/" not in text.partition(":")[0]:
         if path.exists():
@@ -268,6 +269,10 @@ def _on_disk(text: str, path: Path, version: str | None) -> SourceSpec:
         return SourceSpec(SourceKind.ZIP, str(path.resolve()), version)
     if path.exists():
         raise Invalid(f"source {text!r}", "it is neither a directory nor a file.", FORMS)
+    wanted = text.partition("#")[2]
+    if wanted and (repository := Path(str(path).removesuffix(f"#{wanted}"))).is_dir():
+        fix = f"For a version of that directory's repository write {repository.resolve().as_uri()}#{wanted}."
+        raise Invalid(f"source {text!r}", "there is nothing of that name.", fix)
     raise Invalid(f"source {text!r}", "there is nothing of that name.", FORMS)
 
 

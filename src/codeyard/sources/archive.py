@@ -106,7 +106,9 @@ async def _unpack(packed: Path, name: str, destination: Path) -> None:
     except SourceError:
         raise
     except CodeyardError as error:
-        raise SourceError(f"Unable to unpack {name}: {error.what}", error.why, error.fix) from None
+        raise SourceError(
+            f"Unable to unpack {name}: {error.what}: {error.why.rstrip('.')}", error.why, error.fix
+        ) from None
     with told(destination):
         for entry in sorted(inside.iterdir()):
             entry.rename(destination / entry.name)
