@@ -7,7 +7,7 @@ import click
 from codeyard.artifacts.cache import CacheStore, scope_of
 from codeyard.artifacts.disk import DiskStore
 from codeyard.cli.paths import state_directory
-from codeyard.cli.summary import size
+from codeyard.cli.summary import counted, size
 from codeyard.ident import project_name
 
 _WHERE = click.option(
@@ -26,7 +26,7 @@ def cache() -> None:
 def invalidate(project: str, where: Path | None) -> None:
     """Forget every cache of PROJECT, as InvalidateProjectCache does: its next build starts cold."""
     count = _store(where).invalidate(scope_of(project_name(project)))
-    click.echo(f"Forgot {count} cache{'' if count == 1 else 's'} of {project}.")
+    click.echo(f"Forgot {counted(count, 'cache')} of {project}.")
 
 
 @cache.command()
@@ -36,7 +36,7 @@ def sweep(dry_run: bool, where: Path | None) -> None:
     """Remove contents that no cache names any more."""
     swept = _store(where).sweep(dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
-    click.echo(f"{verb} {swept.blobs:,} blob{'' if swept.blobs == 1 else 's'}, {size(swept.size)}.")
+    click.echo(f"{verb} {counted(swept.blobs, 'blob')}, {size(swept.size)}.")
 
 
 def _store(where: Path | None) -> CacheStore:

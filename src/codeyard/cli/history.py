@@ -15,7 +15,7 @@ from codeyard.artifacts import Digest
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.transfer import load_manifest
 from codeyard.cli.paths import state_directory
-from codeyard.cli.summary import seconds, size
+from codeyard.cli.summary import counted, seconds, size
 from codeyard.errors import CodeyardError
 
 RUNNING, INTERRUPTED = "RUNNING", "INTERRUPTED"
@@ -79,8 +79,9 @@ def clean(older_than: float, dry_run: bool) -> None:
     named = _named(kept, blobs)
     swept = blobs.sweep(named.__contains__, older_than=_safe_age(kept), dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
-    count = f"{len(old):,} build{'' if len(old) == 1 else 's'}"
-    click.echo(f"{verb} {count} ({size(bytes_)}) and {swept.blobs:,} stored files ({size(swept.size)}).")
+    click.echo(
+        f"{verb} {counted(len(old), 'build')} ({size(bytes_)}) and {swept.blobs:,} stored files ({size(swept.size)})."
+    )
 
 
 def _runs(state: Path) -> Iterator[Run]:

@@ -9,7 +9,7 @@ from typing import Protocol, TextIO
 
 import click
 
-from codeyard.cli.summary import Summary, printable, seconds
+from codeyard.cli.summary import Summary, counted, printable, seconds
 from codeyard.events import (
     BuildEnded,
     BuildStarted,
@@ -187,7 +187,7 @@ class Terminal:
         for line in more[: _COMMAND_LINES - 1]:
             self._line(f"  {self._style(printable(line), bold=True)}")
         if hidden := len(more[_COMMAND_LINES - 1 :]):
-            self._line(self._style(f"  … and {hidden} more line{'' if hidden == 1 else 's'}", dim=True))
+            self._line(self._style(f"  … and {counted(hidden, 'more line')}", dim=True))
 
     def _command_ended(self, event: CommandEnded) -> None:
         # The log ends what a command printed with a blank line; the rest of them are the build's own.

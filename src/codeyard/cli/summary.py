@@ -200,7 +200,7 @@ def _coverage_line(report: ReportMade) -> Line:
 
 
 def _cache_use(used: CacheUsed) -> list[Line]:
-    amount = f"{_count(used.files, 'file')}, {size(used.bytes)}"
+    amount = f"{counted(used.files, 'file')}, {size(used.bytes)}"
     if used.action == "save":
         return [_line((f"saved  {amount}", "") if used.hit else (f"not saved: {used.key}", "yellow"))]
     if not used.hit:
@@ -213,7 +213,7 @@ def _cache_use(used: CacheUsed) -> list[Line]:
 
 def _artifact_lines(made: ArtifactMade, named: int) -> list[Line]:
     name = made.identifier or _PRIMARY
-    amount = f"{_count(made.files, 'file')}, {size(made.bytes)}"
+    amount = f"{counted(made.files, 'file')}, {size(made.bytes)}"
     return [
         _line((f"{name:<{named}}  {amount}  ", ""), (f"{made.digest[:19]}…", "dim")),
         _line((f"  {_place(made.location)}", "cyan")),
@@ -227,7 +227,8 @@ def _place(location: str) -> str:
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else location
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

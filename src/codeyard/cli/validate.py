@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from codeyard.cli.summary import counted
 from codeyard.errors import Mistake
 
 DEFAULT = "buildspec.yml"
@@ -116,8 +117,4 @@ def _level(mistake: Mistake) -> str:
 def _verdict(errors: int, warnings: int) -> str:
     if not errors and not warnings:
         return "No mistakes."
-    return f"{_count(errors, 'error')}, {_count(warnings, 'warning')}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{counted(errors, 'error')}, {counted(warnings, 'warning')}."
