@@ -94,6 +94,7 @@ def test_they_are_masked_in_errors_events_and_the_result(kept: Yard) -> None:
     assert PARAMETER not in ended.log
     assert PARAMETER not in json.dumps(ended.events)
     assert PARAMETER not in (ended.home / "result.json").read_text()
+    assert PARAMETER not in json.dumps(ended.contexts)
 
 
 def test_an_error_of_resolving_holds_none(kept: Yard) -> None:
