@@ -201,6 +201,22 @@ def test_a_blank_line_of_a_build_is_not_held_back_for_what_follows() -> None:
     assert paper.written.endswith(b"one\n\ntwo")
 
 
+def test_why_a_source_or_a_buildspec_is_wrong_stands_below_its_phase() -> None:
+    story: list[Event | LogPiece] = [
+        STARTED,
+        PhaseStarted(AT, "DOWNLOAD_SOURCE"),
+        LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Phase is DOWNLOAD_SOURCE\n"),
+        LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Line 3, column 3: no such key. Remove it.\n"),
+        LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Line 9, column 1: \x1b[2Jno such phase. Remove it.\n"),
+        LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Phase complete: DOWNLOAD_SOURCE State: FAILED\n"),
+        phase("DOWNLOAD_SOURCE", 0.1, "FAILED", "YAML_FILE_ERROR", "no such key"),
+    ]
+    told = shown(tuple(story), color=False).decode()
+
+    assert "  Line 3, column 3: no such key. Remove it.\n  Line 9, column 1:  [2Jno such phase. Remove it.\n" in told
+    assert "Phase is" not in told
+
+
 def test_a_long_command_is_cut() -> None:
     paper = Paper()
     Terminal(paper, color=False).event(CommandStarted(AT, "BUILD", 0, "\n".join(f"line {n}" for n in range(30))))

@@ -50,6 +50,7 @@ async def download(job: Job, facts: dict[str, Any]) -> Outcome:
             job.say(f"mistake-{number}", f"Line {mistake.line}, column {mistake.column}: {mistake.what}. {mistake.fix}")
         return _failed(YAML_FILE_ERROR, error.mistakes[0].what)
     except NotFound as error:
+        job.say("no-buildspec", f"{error.why} {error.fix}")
         return _failed(YAML_FILE_ERROR, error.what)
     job.say("variables", "Processing environment variables")
     refused = await _variables(job, facts) or await _runtimes(job)
@@ -129,12 +130,13 @@ async def _buildspec(job: Job) -> str:
         content = read_file(directory, wanted or DEFAULT_BUILDSPEC, _BUILDSPEC_AT_MOST)
         return content.decode()
     except UnicodeDecodeError as error:
-        raise NotFound(f"{path} is not UTF-8: {error.reason}", "it cannot be read.", "Save it as UTF-8.") from error
+        why = "The buildspec cannot be read."
+        raise NotFound(f"{path} is not UTF-8: {error.reason}", why, "Save it as UTF-8.") from error
     except (CodeyardError, OSError) as error:
         known = isinstance(error, FileNotFoundError | NotFound)
         raise NotFound(
             f"stat {path}: no such file or directory" if known else f"{path}: {error}",
-            "it is not in the source.",
+            "The buildspec is not in the source." if known else "The buildspec cannot be read.",
             "Add it, or name another with --buildspec.",
         ) from error
 

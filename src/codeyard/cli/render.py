@@ -3,6 +3,7 @@
 import codecs
 import io
 import json
+import re
 import shutil
 import sys
 from typing import Protocol, TextIO
@@ -28,6 +29,13 @@ _TEXT_AT_MOST = 64 * 1024
 _SHOWN = {"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS"}
 _LONG = 0.5
 _MESSAGE = 200  # characters of a phase's message: it repeats a command that is on the screen already
+_NOTES = 20
+_AGENT = re.compile(r"\[Container\] \S+ \S+ ")
+# What the agent says in every build until its first command.
+_USUAL = (
+    "CODEBUILD_SRC_DIR", "Decrypting ", "Moving to ", "Phase ", "Processing ", "Running on ", "Selecting ",
+    "Waiting for ", "YAML location ",
+)  # fmt: skip
 _COMMAND_LINES = 10  # of a command, so that a long script does not push the output away
 
 
@@ -120,6 +128,7 @@ class Terminal:
         self._blank = 0  # blank lines of the build's output that are not written yet
         self._headed = ""  # the phase whose name was written
         self._apart = ""  # what stands above: nothing, a phase on a line, or one with its commands
+        self._notes: list[str] = []  # what the agent said in this phase that is not said in every build
         self._summary = Summary(out, color=color)
 
     def event(self, event: Event) -> None:
@@ -130,6 +139,7 @@ class Terminal:
             case PhaseStarted() if event.phase in _SHOWN:
                 self._progress(event.phase)
             case CommandStarted():
+                self._notes.clear()
                 self._command_started(event)
             case CommandEnded():
                 self._command_ended(event)
@@ -146,6 +156,7 @@ class Terminal:
     def log(self, piece: LogPiece) -> None:
         self._summary.hear(piece)
         if piece.agent:
+            self._note(piece.content.decode(errors="replace"))
             return
         body = piece.content.rstrip(b"\n")
         ends = len(piece.content) - len(body)
@@ -210,6 +221,16 @@ class Terminal:
             self._line(f"{mark} {event.phase}{state} {self._style(seconds(event.seconds), dim=True)}")
         if event.message and not good:
             self._line(self._style(f"  {event.code}: {printable(_brief(event.message))}", fg="red"))
+        if not good:
+            for note in self._notes:
+                self._line(f"  {printable(note)}")
+        self._notes.clear()
+
+    def _note(self, line: str) -> None:
+        """Keep what the agent says of a source or a buildspec that is wrong: reasons, every mistake, and the fixes."""
+        text = _AGENT.sub("", line.rstrip())
+        if text and not text.startswith(_USUAL) and len(self._notes) < _NOTES:
+            self._notes.append(text)
 
     def _part(self, coming: str) -> None:
         """A blank line, but not between phases of a line each."""
