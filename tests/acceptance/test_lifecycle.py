@@ -120,7 +120,7 @@ def test_a_build_over_its_time_is_timed_out(yard: Yard) -> None:
     assert ended.contexts["BUILD"] == ("BUILD_TIMED_OUT", "Build has timed out. ")
     assert ended.phases[-2:] == [("BUILD", "TIMED_OUT"), ("FINALIZING", "SUCCEEDED")]
     assert "Phase context status code: BUILD_TIMED_OUT Message: Build has timed out. " in ended.said
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
 
 
 def test_no_time_at_all_is_a_timeout_too(yard: Yard) -> None:
@@ -155,7 +155,7 @@ def test_a_background_process_does_not_hold_its_command_up_and_is_gone_at_the_en
     ended = yard.build(phases(build=["nohup sleep 97 & sleep 98 & (setsid sleep 99 &)", "echo next"]))
 
     assert ended.printed[-1] == "next"
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
 
 
 def test_exported_variables_are_told_and_reserved_ones_are_not(yard: Yard) -> None:

@@ -244,7 +244,7 @@ def test_a_long_log_flows_quickly() -> None:
     took = perf_counter() - started
 
     assert shown == 300 * len(chunk)
-    assert shown / took > 50e6  # bytes a second; a quiet machine does ten times that
+    assert shown / took > 5e6  # bytes a second; a quiet machine does a hundred times that
 
 
 @given(st.integers(0, 39), st.integers(0, 70), st.lists(st.integers(0, 200), max_size=4))

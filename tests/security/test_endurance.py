@@ -55,7 +55,7 @@ def test_a_program_that_copies_files_out_for_ever_is_not_listened_to_for_ever(ya
     )
 
     assert result.status in {"FAILED", "TIMED_OUT", "SUCCEEDED"}  # docker has a tar of its own
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 45
     assert result.status != "SUCCEEDED" or yard.machine.name == "docker"
 
 
@@ -80,7 +80,7 @@ def test_a_build_that_prints_faster_than_a_log_is_written_ends_in_time(yard: Yar
     )
 
     assert result.status == "TIMED_OUT"
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 45
 
 
 def test_a_process_left_behind_that_prints_for_ever_holds_nothing_up(yard: Yard) -> None:
@@ -90,7 +90,7 @@ def test_a_process_left_behind_that_prints_for_ever_holds_nothing_up(yard: Yard)
     )
 
     assert result.status == "SUCCEEDED"
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.parametrize("pattern", ["(x+x+)+y", "(.*.*)*=$", "(a|a)*b|(x|x)*z"])
@@ -102,7 +102,7 @@ def test_an_expression_that_takes_for_ever_does_not(yard: Yard, pattern: str) ->
     )
 
     assert result.status in {"TIMED_OUT", "FAILED"}
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 45
 
 
 def test_an_expression_that_matches_runs_the_phase_again(yard: Yard) -> None:
@@ -123,7 +123,7 @@ def test_more_patterns_than_anybody_has_time_for_are_refused(yard: Yard) -> None
 
     assert result.status == "FAILED"
     assert "too many" in result.contexts["UPLOAD_ARTIFACTS"][1]
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.parametrize("last", ["kill -9 $PPID", "kill -9 $PPID $$", "exec 3<&- ; kill -STOP $PPID; kill -9 $PPID"])
@@ -135,7 +135,7 @@ def test_what_a_build_leaves_behind_when_it_kills_what_watches_it_is_gone(yard: 
     )
 
     assert result.status in {"FAILED", "TIMED_OUT"}
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
 
 
 def test_a_build_whose_output_fills_the_disk_leaves_nothing_running(yard: Yard, tmp_path: Path) -> None:
@@ -164,4 +164,4 @@ def test_a_file_of_terabytes_is_not_read_to_its_end(yard: Yard) -> None:
     ended = yard.cli("--timeout", "0.05")
 
     assert (ended.returncode, b"BUILD_TIMED_OUT" in ended.stdout) == (1, True)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45

@@ -218,7 +218,7 @@ async def test_a_server_that_never_answers_is_given_up(
     with pytest.raises(SourceError, match="Git clone failed: it took too long"):
         await GitSource(tmp_path / "cache", base, timeout=1).fetch(spec_of(server), out, quiet)
 
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 45
 
 
 async def test_a_cache_that_cannot_be_written_to_is_told(

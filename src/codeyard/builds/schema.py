@@ -21,7 +21,7 @@ from codeyard.reports.model import FORMAT_NAMES
 Json = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-NAME = "https://codeyard.dev/schema/buildspec.json"
+NAME = "urn:codeyard:buildspec"
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
 _NOT_BLANK = r"\S"
 
