@@ -114,9 +114,11 @@ def test_a_source_with_links_pipes_and_unreadable_files_is_taken_or_refused_clea
     os.mkfifo(yard.source / "pipe")
     (yard.source / "locked").chmod(0)
     ended = yard.build(phases(build=["ls"]))
+    readable = os.geteuid() == 0  # root may read it all; who may not is told which file it is
 
-    assert ended.status == "SUCCEEDED"
-    assert "dir" in ended.printed
+    assert ended.status == ("SUCCEEDED" if readable else "FAILED")
+    assert ("dir" in ended.printed) is readable
+    assert readable or "locked" in ended.log
     assert "pipe" not in ended.printed
 
 
