@@ -6,6 +6,7 @@ A call waits for the network: several at once, from threads, are what makes it q
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ from codeyard.artifacts.failures import explained
 from codeyard.errors import Conflict, Denied, Fault, Invalid, NotFound
 
 SMALL = 8 << 20  # up to this, one request
+_MACHINE_ROLE = "169.254.169.254"  # where a machine in the cloud asks for its role's keys; the last place looked at
+_TOLD = re.compile(r"<Code>([^<]*)</Code>.*?<Message>([^<]*)</Message>", re.DOTALL)
 _DAY = 86_400.0  # seconds; a blob that is put again is uploaded again if it is older, so that no sweep takes it
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
@@ -223,8 +226,17 @@ def _answered(what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFound(what, f"it is not there: {_first_line(error)}.", "Check the name of the bucket.") from error
     except (exceptions.BaseError, ConnectionError, TimeoutError) as error:
+        if _MACHINE_ROLE in str(error):
+            raise Denied(
+                what,
+                "there are no credentials here, and this machine has no role of its own to ask for.",
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in and install codeyard[aws].",
+            ) from None
         raise Fault(what, f"the bucket cannot be used: {_first_line(error)}.", "Check the endpoint.") from error
 
 
 def _first_line(error: Exception) -> str:
+    """What the bucket said: of an XML answer its code and message."""
+    if (told := _TOLD.search(str(error))) is not None:
+        return f"{told[1]}: {told[2]}"[:300].rstrip(". ")
     return (str(error).splitlines() or ["no reason given"])[0][:300].rstrip(". ")
