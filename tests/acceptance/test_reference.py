@@ -250,6 +250,15 @@ def test_15_a_report_s_name_gets_the_project_before_it_and_an_arn_stays(yard: Ya
     assert names == ["one-unit", "shared", "two-unit", "shared"]
 
 
+def test_15_a_sixth_report_group_is_left_out_and_the_log_says_so(yard: Yard) -> None:
+    """Limits: at most 5 report groups."""
+    spec = {**phases(build=["true"]), "reports": {f"g{number}": {"files": ["r.xml"]} for number in range(6)}}
+    ended = yard.build(spec, {"r.xml": _suite(4)})
+
+    assert len(ended.of_kind("report_made")) == 5
+    assert "Skipping report group g5: a build has at most 5" in ended.said
+
+
 def test_18_the_log_says_where_the_buildspec_is(yard: Yard) -> None:
     """Build specification reference, "file name and storage location"."""
     own = yard.build(phases(build=["true"]))

@@ -49,7 +49,8 @@ class _Found:
 async def make_reports(job: Job, values: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every report, as the facts of its event. What goes wrong makes a report INCOMPLETE, and never fails a build."""
     source = (await job.place()).source
-    specs = job.buildspec.reports[:_GROUPS_AT_MOST]
+    specs, over = job.buildspec.reports[:_GROUPS_AT_MOST], job.buildspec.reports[_GROUPS_AT_MOST:]
+    job.say_each("reports-over", (f"Skipping report group {spec.name}: a build has at most 5" for spec in over))
     found = [await _named(job, spec, f"report-{number}", source, values) for number, spec in enumerate(specs)]
     root = await job.on_host(source)
     assert root is not None
