@@ -55,6 +55,8 @@ class _Header(tarfile.TarInfo):
         if self.type in {tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}:
             raise tarfile.ReadError(f"a header of kind {self.type!r}")
         found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # what it is read by since 3.0
+        if found.size < 0:  # said by a pax header; not every Python looks
+            raise tarfile.ReadError(f"a file of {found.size} bytes")
         return found
 
     def _refuse_sparse(self, *_told: object) -> None:
