@@ -54,9 +54,10 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header of {self.size} bytes")
         if self.type in {tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}:
             raise tarfile.ReadError(f"a header of kind {self.type!r}")
-        found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # what it is read by since 3.0
-        if found.size < 0:  # said by a pax header; not every Python looks
-            raise tarfile.ReadError(f"a file of {found.size} bytes")
+        try:
+            found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # what it is read by since 3.0
+        except tarfile.HeaderError as error:  # which some Pythons take for the end, if it is not at the beginning
+            raise tarfile.ReadError(str(error)) from None
         return found
 
     def _refuse_sparse(self, *_told: object) -> None:
