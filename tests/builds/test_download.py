@@ -113,6 +113,17 @@ async def test_secrets_are_in_no_fact_and_masked_from_here_on(tmp_path: Path) ->
     assert "export P='hush-hush'" in (tmp_path / "codebuild/readonly/environment.sh").read_text()
 
 
+async def test_what_is_to_be_hidden_is_written_down_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Whoever dies while writing it leaves no half of it in its place, so the next process can go on."""
+    text = json.dumps({"version": 0.2, "env": {"parameter-store": {"P": "/p"}}, "phases": {}})
+    made = bench(tmp_path, files={"buildspec.yml": text}, secrets={"/p": "hush-hush"})
+    (tmp_path / ".masks.new").mkdir()  # the writing fails, where dying would have ended it
+    with pytest.raises(IsADirectoryError):
+        await _download(made)
+
+    assert not (tmp_path / "masks").exists()
+
+
 async def test_a_secret_that_is_missing_fails_without_the_others(tmp_path: Path) -> None:
     env = {"parameter-store": {"P": "/p", "Q": "/none"}}
     made = bench(

@@ -59,8 +59,11 @@ class Job:
     def hide(self, values: tuple[str, ...]) -> None:
         """From now on no log and no message shows these, in whatever process."""
         if values:
-            self._masks.touch(mode=0o600)
-            self._masks.write_text(json.dumps(values))
+            # Whole or not at all: half a file would keep every later process from going on.
+            staged = self._masks.with_name(".masks.new")
+            staged.touch(mode=0o600)
+            staged.write_text(json.dumps(values))
+            staged.rename(self._masks)
             self.tools.log.mask(values)
 
     def learn(self, facts: Mapping[str, Any]) -> None:

@@ -390,7 +390,7 @@ def _conclude(home: Path, finished: Finished) -> None:
 def _clear(home: Path) -> None:
     for name in ("codebuild", "sandbox", "incoming", "gathered"):
         remove_tree(home / name)
-    for name in ("spool", "masks", "journal", "log.index"):
+    for name in ("spool", "masks", ".masks.new", "journal", "log.index"):
         (home / name).unlink(missing_ok=True)
     request = json.loads((home / "request.json").read_text())
     request["variables"] = dict.fromkeys(request["variables"], "***")
