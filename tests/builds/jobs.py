@@ -66,7 +66,7 @@ class ScriptedSandbox:
         return True
 
     async def place(self, source: Path, path: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("nothing is placed in a sandbox that only pretends")
 
     async def close(self) -> None:
         self.lost = True

@@ -1,7 +1,6 @@
 """`codeyard runs` and `codeyard clean`: the builds that `codeyard run` made, and what is left of them."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import click
 
 from codeyard.artifacts import Digest
 from codeyard.artifacts.disk import DiskStore
+from codeyard.artifacts.removal import remove_tree
 from codeyard.artifacts.transfer import load_manifest
 from codeyard.cli.paths import state_directory
 from codeyard.cli.summary import counted, seconds, size
@@ -74,7 +74,7 @@ def clean(older_than: float, dry_run: bool) -> None:
     kept = [run for run in runs if run not in old]
     bytes_ = sum(_size(Path(run.directory)) for run in old)
     for run in [] if dry_run else old:
-        shutil.rmtree(run.directory)
+        remove_tree(Path(run.directory))
     blobs = DiskStore(state / "artifacts")
     named = _named(kept, blobs)
     swept = blobs.sweep(named.__contains__, older_than=_safe_age(kept), dry_run=dry_run)
