@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from codeyard.cli.choose import NAMES, executor
+from codeyard.app.choose import NAMES, executor
 from codeyard.executors import Command, SandboxSpec
 
 _MILLION = 'i=0; while [ $i -lt {lines} ]; do echo "line $i of a build that prints much"; i=$((i+1)); done'

@@ -12,7 +12,7 @@ import pytest
 
 from codeyard import events
 from codeyard.builds.traps import check
-from codeyard.cli import choose
+from codeyard.app import choose
 from codeyard.cli.main import cli
 from codeyard.events import Event
 

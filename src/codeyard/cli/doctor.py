@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
+from codeyard.app import choose
 from codeyard.artifacts.copying import clone
-from codeyard.cli import choose
 from codeyard.cli.paths import state_directory
 
 

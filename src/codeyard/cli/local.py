@@ -19,14 +19,16 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from codeyard.app import choose
+from codeyard.app.fetching import fetcher, object_reader
 from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.removal import remove_tree
@@ -39,7 +41,6 @@ from codeyard.builds.model import (
 )
 from codeyard.builds.run import Finished, run_build
 from codeyard.builds.tools import Sources, Tools
-from codeyard.cli import choose
 from codeyard.durable.journal import Journal
 from codeyard.errors import Conflict, Invalid, NotFound
 from codeyard.events import BuildStarted, Event, Progressed
@@ -48,10 +49,12 @@ from codeyard.ident import BuildId, Owner
 from codeyard.logs import LogPiece
 from codeyard.logs.archive import ArchivedLog
 from codeyard.secrets import Secret, SecretProvider, SecretReference
-from codeyard.sources import Fetched, Source, SourceKind, SourceSpec, parse_location, split_credential
+from codeyard.sources import parse_location, split_credential
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 T = TypeVar("T")
-_BUILDSPEC_AT_MOST = 1 << 20
 _EVENT_AT_MOST = 4 << 20  # bytes: a command may be as long as a buildspec
 MACHINE_IMAGE = "codeyard/machine"  # what CODEBUILD_BUILD_IMAGE says where no image is used
 
@@ -251,15 +254,16 @@ def _tools(
         progress=progress,
     )
     spec.prepare()
+    log = ArchivedLog(spec.spool, home / "log", now, audience.log)
     return Tools(
         executor=executor,
-        sandbox=spec,
-        fetch=_fetcher(state),
-        object_text=_object_text,
+        sandbox=replace(spec, heard=lambda: log.read),
+        fetch=fetcher(state / "mirrors", _open_bucket),
+        object_text=object_reader(_open_bucket),
         secrets=_Secrets(state, request.secrets, request.region),
         blobs=blobs,
         cache=None if request.cache is None else _cache(Path(request.cache)),
-        log=ArchivedLog(spec.spool, home / "log", now, audience.log),
+        log=log,
         emit=emit,
         now=now,
         stop=stop,
@@ -294,55 +298,10 @@ def _cache(root: Path) -> CacheStore:
     return CacheStore(root, DiskStore(root / "blobs"))
 
 
-def _fetcher(state: Path) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
-    async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
-        return await _source(spec.kind, state).fetch(spec, destination, progress)
-
-    return fetch
-
-
-def _source(kind: SourceKind, state: Path) -> Source:
-    """Only the one that is used is imported."""
-    if kind is SourceKind.GIT:
-        from codeyard.sources.git import GitSource
-
-        return GitSource(state / "mirrors", os.environ)
-    if kind is SourceKind.DIRECTORY:
-        from codeyard.sources.directory import DirectorySource
-
-        return DirectorySource(os.environ)
-    from codeyard.sources.archive import NoSource, S3FolderSource, S3ZipSource, ZipSource
-
-    if kind is SourceKind.NONE:
-        return NoSource()
-    if kind is SourceKind.ZIP:
-        return ZipSource()
+def _open_bucket(url: str) -> "ObjectStore":
     from codeyard.artifacts.object_store import open_bucket
 
-    return S3ZipSource(open_bucket) if kind is SourceKind.S3_ZIP else S3FolderSource(open_bucket)
-
-
-async def _object_text(arn: str) -> str:
-    """The text of the S3 object that `arn:aws:s3:::bucket/key` names. NotFound, Invalid."""
-    return await asyncio.to_thread(_read_object, arn)
-
-
-def _read_object(arn: str) -> str:
-    import obstore
-
-    from codeyard.artifacts.object_store import open_bucket
-
-    bucket, _, key = arn.rpartition(":")[2].partition("/")
-    try:
-        found = obstore.get(open_bucket(f"s3://{bucket}"), key)
-        if found.meta["size"] > _BUILDSPEC_AT_MOST:
-            raise Invalid(f"buildspec {arn}", f"it has more than {_BUILDSPEC_AT_MOST} bytes.", "Write a shorter one.")
-        return bytes(found.bytes()).decode()
-    except (OSError, obstore.exceptions.BaseError, UnicodeDecodeError) as error:
-        why = str(error).splitlines()[0]
-        raise NotFound(
-            f"buildspec {arn}: {why}", "it cannot be read.", "Check the bucket, the key and who may."
-        ) from error
+    return open_bucket(url)
 
 
 def _settings(request: Request) -> Settings:

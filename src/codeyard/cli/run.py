@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from codeyard.app import choose
 from codeyard.builds.model import COMPUTE_TYPES, Build, Phase, Status
-from codeyard.cli import choose, local
+from codeyard.cli import local
 from codeyard.cli.paths import state_directory
 from codeyard.cli.render import JsonLines, PlainLog, Screen, Terminal
 from codeyard.errors import Invalid, NotFound

@@ -1,0 +1,1 @@
+"""The root: every object of a server is made here, once, from its Config."""

@@ -1,0 +1,70 @@
+"""How the sources of a build are brought: which way serves which kind. Only what is used is imported."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codeyard.errors import Invalid, NotFound
+from codeyard.sources import Fetched, Source, SourceKind, SourceSpec
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+OpenBucket = Callable[[str], "ObjectStore"]
+_BUILDSPEC_AT_MOST = 1 << 20
+
+
+def fetcher(
+    mirrors: Path, open_bucket: OpenBucket
+) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
+    """Brings any source. Clones of git repositories are remembered in `mirrors`."""
+
+    async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
+        return await _source(spec.kind, mirrors, open_bucket).fetch(spec, destination, progress)
+
+    return fetch
+
+
+def _source(kind: SourceKind, mirrors: Path, open_bucket: OpenBucket) -> Source:
+    if kind is SourceKind.GIT:
+        from codeyard.sources.git import GitSource
+
+        return GitSource(mirrors, os.environ)
+    if kind is SourceKind.DIRECTORY:
+        from codeyard.sources.directory import DirectorySource
+
+        return DirectorySource(os.environ)
+    from codeyard.sources.archive import NoSource, S3FolderSource, S3ZipSource, ZipSource
+
+    if kind is SourceKind.NONE:
+        return NoSource()
+    if kind is SourceKind.ZIP:
+        return ZipSource()
+    return S3ZipSource(open_bucket) if kind is SourceKind.S3_ZIP else S3FolderSource(open_bucket)
+
+
+def object_reader(open_bucket: OpenBucket) -> Callable[[str], Awaitable[str]]:
+    """Reads the text of the object that `arn:aws:s3:::bucket/key` names. NotFound, Invalid."""
+
+    async def read(arn: str) -> str:
+        return await asyncio.to_thread(_read_object, arn, open_bucket)
+
+    return read
+
+
+def _read_object(arn: str, open_bucket: OpenBucket) -> str:
+    import obstore
+
+    bucket, _, key = arn.rpartition(":")[2].partition("/")
+    try:
+        found = obstore.get(open_bucket(f"s3://{bucket}"), key)
+        if found.meta["size"] > _BUILDSPEC_AT_MOST:
+            raise Invalid(f"buildspec {arn}", f"it has more than {_BUILDSPEC_AT_MOST} bytes.", "Write a shorter one.")
+        return bytes(found.bytes()).decode()
+    except (OSError, obstore.exceptions.BaseError, UnicodeDecodeError) as error:
+        why = str(error).splitlines()[0]
+        raise NotFound(
+            f"buildspec {arn}: {why}", "it cannot be read.", "Check the bucket, the key and who may."
+        ) from error

@@ -1,0 +1,121 @@
+"""Workflows on DBOS Transact: their steps are rows in SQLite or PostgreSQL, written as each step ends.
+
+A process has a name (`executor_id`), the same each time it starts: what it left unfinished is taken up again when it
+starts, in the event loop that called `launch`. What one process began, no other takes up: its sandboxes are there.
+
+DBOS numbers steps; ours have names. So the answers are kept by name for as long as a workflow runs, and a body that
+begins again after an error finds those that are done.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, Serializer, SetWorkflowID
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Engine, make_url
+
+from codeyard.durable import Answer, Steps
+
+Body = Callable[[str, Steps], Awaitable[None]]
+# By hand: by default it is a hash of our source, and an edit to that would strand the builds in flight.
+_VERSION = "1"
+_BUSY = 20.0  # seconds for another process that writes
+
+
+class DbosWorkflows:
+    """Made once for a process: DBOS itself is one for each process."""
+
+    def __init__(self, url: str, executor_id: str, bodies: Mapping[str, Body]) -> None:
+        """`url` is that of SQLAlchemy; each body is called with the workflow's id and its steps.
+
+        A body's name is stored with each workflow that began: renamed, those are not found any more.
+        """
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        config: dict[str, Any] = {
+            "name": "codeyard",
+            "application_version": _VERSION,
+            "executor_id": executor_id,
+            "serializer": _Json(),
+            "log_level": "WARNING",
+            "use_listen_notify": False,  # nothing here waits for DBOS's messages
+            "notification_listener_polling_interval_sec": 5.0,
+            "scheduler_polling_interval_sec": 3600.0,
+        }
+        if url.startswith("sqlite"):
+            config |= {"system_database_url": url, "system_database_engine": _sqlite(url)}
+        else:
+            config |= {"system_database_url": url, "sys_db_pool_size": 5}
+        DBOS(config=config)  # type: ignore[arg-type] # a TypedDict, of which we give a part
+        self._workflows = {name: _workflow(name, body) for name, body in bodies.items()}
+
+    async def launch(self) -> None:
+        """Connect, and take up what this process's namesake left unfinished."""
+        DBOS.launch()
+
+    async def start(self, name: str, id: str) -> None:
+        """Begin it, and answer once that is written down; nothing happens if one of this id has begun before."""
+        with SetWorkflowID(id):
+            await DBOS.start_workflow_async(self._workflows[name], id)
+
+    async def close(self) -> None:
+        """Let go of the database. What still runs is taken up by the next process of this name."""
+        await asyncio.to_thread(DBOS.destroy)
+
+
+def _workflow(name: str, body: Body) -> Callable[[str], Coroutine[Any, Any, None]]:
+    @DBOS.workflow(name=name, max_recovery_attempts=None)  # however often we are killed
+    async def run(id: str) -> None:
+        await body(id, _DbosSteps())
+
+    return run
+
+
+class _DbosSteps:
+    """The steps of one workflow as it runs in this process."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answer] = {}
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        if name not in self._answers:
+            self._answers[name] = await DBOS.run_step_async({"name": name}, _doing(work))
+        return self._answers[name]
+
+
+def _doing(work: Callable[[], Awaitable[Answer]]) -> Callable[[], Any]:
+    async def do() -> Answer:
+        # As a process that finds it written down will have it.
+        answer: Answer = json.loads(json.dumps(await work()))
+        return answer
+
+    return do
+
+
+class _Json(Serializer):
+    """JSON, and for errors their text: no pickle, so that whoever can write a row cannot run code here."""
+
+    def name(self) -> str:
+        return "codeyard_json"
+
+    def serialize(self, data: Any) -> str:
+        return json.dumps(data, default=lambda odd: {"error": f"{type(odd).__name__}: {odd}"})
+
+    def deserialize(self, serialized_data: str) -> Any:
+        return json.loads(serialized_data)
+
+
+def _sqlite(url: str) -> Engine:
+    Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(url, connect_args={"timeout": _BUSY, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        # NORMAL: after a power cut the last steps may be done again, which they bear.
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"busy_timeout = {int(_BUSY * 1000)}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
