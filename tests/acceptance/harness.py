@@ -1,6 +1,7 @@
 """Run a build as `codeyard run` does, and look at everything it left: in this process, or as the real command."""
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,16 +56,20 @@ def write_tree(directory: Path, files: Mapping[str, str | bytes]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A build that ended. `phases` are its records but COMPLETED, as (phase, status); `log` is the whole text."""
+    """A build that ended. `phases` are its records but COMPLETED, as (phase, status)."""
 
     status: str
     exit_code: int
-    log: str
     events: list[dict[str, Any]]
     phases: list[tuple[str, str]]
     facts: Mapping[str, Any]
     home: Path
     contexts: dict[str, tuple[str, str]] = field(default_factory=dict)  # phase → (code, message)
+
+    @property
+    def log(self) -> str:
+        """The whole text; read when asked for, as a flood leaves more of it than a test should hold."""
+        return (self.home / "log").read_bytes().decode(errors="surrogateescape")
 
     @property
     def said(self) -> list[str]:
@@ -143,16 +148,16 @@ class Yard:
         return self.perform(home, stop_after=stop_after)
 
     def perform(self, home: Path, *, resumed: bool = False, stop_after: float | None = None) -> Result:
-        pieces: list[LogPiece] = []
-        finished = asyncio.run(self._perform(home, pieces, resumed, stop_after))
-        log = (home / "log").read_bytes()
-        assert b"".join(piece.content for piece in pieces) == log, "whoever watches hears the whole log, once"
+        told = hashlib.sha256()
+        finished = asyncio.run(self._perform(home, lambda piece: told.update(piece.content), resumed, stop_after))
+        with (home / "log").open("rb") as log:
+            written = hashlib.file_digest(log, "sha256")
+        assert told.digest() == written.digest(), "whoever watches hears the whole log, once"
         self.nothing_is_left(home)
         build = finished.build
         return Result(
             status=build.status,
             exit_code=exit_code(build),
-            log=log.decode(errors="surrogateescape"),
             events=events_of(home),
             phases=[(record.phase, str(record.status)) for record in build.history],
             facts=finished.facts,
@@ -162,9 +167,11 @@ class Yard:
             },
         )
 
-    async def _perform(self, home: Path, pieces: list[LogPiece], resumed: bool, stop_after: float | None) -> Finished:
+    async def _perform(
+        self, home: Path, told: Callable[[LogPiece], None], resumed: bool, stop_after: float | None
+    ) -> Finished:
         stop = asyncio.Event()
-        watcher = local.Watcher(self.heard.append, pieces.append)
+        watcher = local.Watcher(self.heard.append, told)
         if stop_after is not None:
             asyncio.get_running_loop().call_later(stop_after, stop.set)
         return await local.perform(self.state, home, watcher, stop, resumed=resumed)

@@ -1,12 +1,14 @@
+import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from codeyard.errors import Fault
-from codeyard.executors.pump import Pump
+from codeyard.executors.pump import AHEAD, Pump
 
 
 class Printer:
@@ -105,6 +107,57 @@ async def test_it_ends_with_what_it_carried_and_all_is_there(printer: Printer) -
         os.kill(printer.carrier(), 0)
 
 
+async def test_who_prints_faster_than_is_read_waits(printer: Printer) -> None:
+    read = 0
+    pump = Pump(printer.fifo, printer.spool, printer.mark, lambda: read)
+    pump.start()
+    with printer.spool.open("ab") as spool:
+        spool.truncate(AHEAD + 1)
+    pump.regulate()
+    printer.print(b"later\n")
+    await asyncio.sleep(0.1)
+    held = printer.spool.stat().st_size
+    read = AHEAD
+    pump.regulate()
+
+    assert (held, await pump.drain()) == (AHEAD + 1, AHEAD + 7)
+
+
+async def test_without_a_reader_nobody_waits(printer: Printer) -> None:
+    pump = printer.pump()
+    pump.start()
+    with printer.spool.open("ab") as spool:
+        spool.truncate(AHEAD + 1)
+    pump.regulate()
+    pump.hold()
+    printer.print(b"later\n")
+
+    assert await eventually(lambda: printer.spool.stat().st_size == AHEAD + 7)
+
+
+@pytest.mark.parametrize("goes_on", ["start", "drain"])
+async def test_what_a_reader_that_died_had_held_goes_on_with_the_next(printer: Printer, goes_on: str) -> None:
+    dead = Pump(printer.fifo, printer.spool, printer.mark, lambda: 0)
+    dead.start()
+    dead.hold()
+    printer.print(b"kept\n")
+    pump = printer.pump()
+    await {"start": starting, "drain": Pump.drain}[goes_on](pump)
+
+    assert await eventually(lambda: printer.spool.read_bytes() == b"kept\n")
+
+
+async def test_what_is_held_is_in_the_spool_once_it_is_finished(printer: Printer) -> None:
+    pump = Pump(printer.fifo, printer.spool, printer.mark, lambda: 0)
+    pump.start()
+    pump.hold()
+    printer.print(b"last words\n")
+    printer.end()
+    await pump.finish()
+
+    assert printer.spool.read_bytes() == b"last words\n"
+
+
 async def test_a_spool_that_cannot_be_written_is_told(printer: Printer) -> None:
     printer.spool.mkdir()
     with pytest.raises(Fault, match=r"Is a directory\. Make room"):
@@ -124,3 +177,14 @@ async def start_again_and_again(pump: Pump) -> None:
     for _ in range(30):
         pump.start()
         await pump.finish()
+
+
+async def starting(pump: Pump) -> None:
+    pump.start()
+
+
+async def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        await asyncio.sleep(0.002)
+    return condition()

@@ -2,11 +2,14 @@
 
 import os
 import subprocess
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from codeyard.cli import local
 from tests.acceptance.harness import Yard, living
 
 # 1,500 directories inside one another: too deep for a path, and for a program that recurses.
@@ -91,6 +94,33 @@ def test_a_process_left_behind_that_prints_for_ever_holds_nothing_up(yard: Yard)
 
     assert result.status == "SUCCEEDED"
     assert time.monotonic() - began < 45
+
+
+def test_a_flood_leaves_no_more_than_a_bound_on_the_disk(yard: Yard) -> None:
+    """Beside the log, which is what was printed: the spool is never far ahead of it."""
+    home = local.submit(
+        yard.state,
+        yard.request(
+            {"phases": {"build": {"commands": ["while :; do head -c 1000000 /dev/zero; done & sleep 1", "sleep 1"]}}}
+        ),
+    )
+    ahead: list[int] = []
+    over = threading.Event()
+    watching = threading.Thread(target=watch, args=(home, ahead, over))
+    watching.start()
+    result = yard.perform(home)
+    over.set()
+    watching.join()
+
+    assert result.status == "SUCCEEDED"
+    assert 0 < max(ahead) < 512 << 20
+
+
+def watch(home: Path, ahead: list[int], over: threading.Event) -> None:
+    """Look at how far the spool is ahead of the log, all the time."""
+    while not over.wait(0.002):
+        with suppress(FileNotFoundError):
+            ahead.append((home / "spool").stat().st_size - (home / "log").stat().st_size)
 
 
 @pytest.mark.parametrize("pattern", ["(x+x+)+y", "(.*.*)*=$", "(a|a)*b|(x|x)*z"])

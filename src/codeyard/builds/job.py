@@ -138,10 +138,9 @@ class Job:
             await asyncio.sleep(0 if self.tools.log.pump(_PUMP_AT_ONCE) else _PUMP_EVERY)
 
     async def _catch_up(self, spooled: int) -> None:
-        """Write down all that was printed by then. A process that a command left behind may print for ever."""
-        for _ in range(spooled // _PUMP_AT_ONCE + 1):
-            if not self.tools.log.pump(_PUMP_AT_ONCE):
-                return
+        """Write down what was printed by then, and no more. A process that was left behind may print for ever."""
+        log = self.tools.log
+        while (left := spooled - log.read) > 0 and log.pump(min(left, _PUMP_AT_ONCE)):
             await asyncio.sleep(0)
 
     def _remaining(self) -> float:

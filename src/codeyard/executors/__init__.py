@@ -63,6 +63,7 @@ class SandboxSpec:
     privileged: bool = False
     network: Network = Network.DEFAULT
     progress: Callable[[str], None] = lambda _text: None  # told of slow preparations, such as a pull
+    heard: Callable[[], int] | None = None  # how many bytes of the spool were read: who prints faster is made to wait
 
     @property
     def output(self) -> Path:

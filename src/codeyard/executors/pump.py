@@ -3,6 +3,10 @@
 A sandbox must print to a pipe and not to the spool itself: `echo text > /dev/stderr` opens what is printed to a second
 time, and would empty a file. The pipe is a FIFO that the sandbox holds open for reading too, so that a write there
 never fails; it waits when the pipe is full and nobody carries. The carrier is `cat`. It ends when the sandbox has.
+
+Whoever prints faster than the spool is read waits: the carrier is stopped (SIGSTOP) while it is too far ahead of its
+reader, and between two commands. Were it not, a build could fill the disk faster than its log can be written. A reader
+that dies lets the carrier go on, or leaves it stopped: the next one's `start` lets it go on.
 """
 
 import asyncio
@@ -13,6 +17,7 @@ import signal
 import struct
 import termios
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -20,6 +25,7 @@ from codeyard.errors import Fault
 from codeyard.executors.processes import asleep
 
 _HAND = 1024 * 1024  # what `cat` has read and not yet written is never more
+AHEAD = 64 << 20  # bytes that may be in the spool and not yet read, or thereabouts: we look often, not always
 _AGAIN = 20  # carriers that ended before the sandbox did, until we give up: the disk is full, perhaps
 _ENDS_IN = 10.0  # seconds for the last of it to be written
 
@@ -27,11 +33,15 @@ _children: set[int] = set()  # carriers that this process began
 
 
 class Pump:
-    """The carrier from `fifo` to `spool`. It holds a lock on the file `mark`: whoever wants another sees it there."""
+    """The carrier from `fifo` to `spool`. It holds a lock on the file `mark`: whoever wants another sees it there.
 
-    def __init__(self, fifo: Path, spool: Path, mark: Path) -> None:
-        self._fifo, self._spool, self._mark = fifo, spool, mark
+    `heard` tells how many bytes of the spool were read; without it nobody waits for a reader.
+    """
+
+    def __init__(self, fifo: Path, spool: Path, mark: Path, heard: Callable[[], int] | None = None) -> None:
+        self._fifo, self._spool, self._mark, self._heard = fifo, spool, mark, heard
         self._begun = 0
+        self._held = False
         self._hold: int | None = None
 
     def start(self) -> None:
@@ -39,6 +49,7 @@ class Pump:
         _reap()
         lock = self._lock()
         if lock is None:
+            self._go_on()
             return
         try:
             self._begun += 1
@@ -47,8 +58,9 @@ class Pump:
                     f"cannot write {self._spool}", "what carries output there ends early.", "Make room on disk."
                 )
             self._hold = self._hold or os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.ftruncate(lock, 0)  # first, lest another take the pid of the one before for this one's
             pid = self._spawn(lock)
-            os.ftruncate(lock, 0)
+            self._held = False
             os.pwrite(lock, str(pid).encode(), 0)
         except OSError as error:
             why = f"{error.strerror or error}."
@@ -66,8 +78,25 @@ class Pump:
         """Whether something was printed that nobody carries."""
         return self._waiting() > 0 and self._carrier() is None
 
+    def regulate(self) -> None:
+        """Hold the carrier while it is too far ahead of the reader; to be called often."""
+        if self._heard is None:
+            return
+        ahead = self._size() - self._heard()
+        if self._held and ahead <= AHEAD // 2:
+            self._go_on()
+        elif not self._held and ahead > AHEAD:
+            self.hold()
+
+    def hold(self) -> None:
+        """Nobody will regulate it for a while: let it carry nothing until `start`, or what is called next, says so."""
+        if self._heard is not None and (carrier := self._carrier()):
+            self._held = True
+            _signal(carrier, signal.SIGSTOP)
+
     async def drain(self) -> int:
         """Wait until all that was printed before this call is in the spool; its size then."""
+        self._go_on()
         enough = self._size() + self._waiting() + _HAND
         deadline = time.monotonic() + _ENDS_IN
         while not self._idle() and self._size() < enough and time.monotonic() < deadline:
@@ -77,15 +106,21 @@ class Pump:
     async def finish(self) -> None:
         """The sandbox is gone: wait until the carrier is too."""
         self.release()
+        self._go_on()
         deadline = time.monotonic() + _ENDS_IN
         while (carrier := self._carrier()) is not None and time.monotonic() < deadline:
             # It ends by itself, unless something still holds the FIFO open: then there is nothing left to wait for.
             if carrier and self._idle():
-                _kill(carrier)
+                _signal(carrier, signal.SIGKILL)
             await asyncio.sleep(0.001)
         if carrier:  # its disk is stuck
-            _kill(carrier)
+            _signal(carrier, signal.SIGKILL)
         _reap()
+
+    def _go_on(self) -> None:
+        self._held = False
+        if carrier := self._carrier():
+            _signal(carrier, signal.SIGCONT)
 
     def _spawn(self, lock: int) -> int:
         with ExitStack() as handles:
@@ -166,9 +201,9 @@ class Pump:
             return 0
 
 
-def _kill(pid: int) -> None:
+def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def _reap() -> None:

@@ -83,7 +83,7 @@ class Control:
         self.host = spec.home / "codebuild" / "control"
         self.commands, self.status = self.host / "commands", self.host / "status"
         self.inside = f"{root}/control"
-        self._pump = Pump(self.commands / "out", spec.spool, spec.home / "sandbox" / "pump")
+        self._pump = Pump(self.commands / "out", spec.spool, spec.home / "sandbox" / "pump", spec.heard)
 
     @property
     def supervisor(self) -> str:
@@ -125,6 +125,7 @@ class Control:
             raise
         finally:
             self._pump.release()
+            self._pump.hold()
 
     async def finish(self) -> None:
         """Once all that ran in the sandbox is gone: wait until the last of what it printed is in the spool."""
@@ -164,6 +165,7 @@ class Control:
                 if self._pump.stuck():
                     self._pump.start()
                     self._pump.release()
+            self._pump.regulate()
             await asyncio.sleep(next(pause for until, pause in _POLLS if now - began < until))
 
     def _ended(self, key: str) -> int | None:

@@ -21,6 +21,11 @@ def agent_line(at: datetime, text: str) -> str:
 class LogWriter(Protocol):
     """One build's log, written by one process at a time and found again by the next, with nothing lost or twice."""
 
+    @property
+    def read(self) -> int:
+        """How many bytes of the spool were taken in."""
+        ...
+
     def say(self, key: str, text: str, upto: int | None = None) -> None:
         """Write a line of ours, after what the build had printed by then (`upto` bytes of the spool, or all).
 

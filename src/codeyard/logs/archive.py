@@ -33,6 +33,11 @@ class ArchivedLog:
         self._recover(log)
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
+    @property
+    def read(self) -> int:
+        """How many bytes of the spool are in the log, or held back until it is known that they are no secret."""
+        return self._at
+
     def say(self, key: str, text: str, upto: int | None = None) -> None:
         if key in self._said:
             return
