@@ -163,9 +163,10 @@ async def _variables(job: Job, facts: dict[str, Any]) -> Outcome | None:
             secrets[variable.name] = await job.within(_resolve(job, variable.type, variable.value))
         except CodeyardError as error:
             return _failed("Decrypted Variables Error", f"{variable.name}: {error}")
-    job.hide(tuple(secrets.values()))
+    job.hide((*secrets.values(), *job.settings.hidden))
     facts["secret_names"] = sorted(secrets)
-    given = {**values, **secrets, **builtin(job.settings, job.source, job.settings.submitted)}
+    given = {**job.settings.service_variables, **values, **secrets}
+    given |= builtin(job.settings, job.source, job.settings.submitted)
     place = await job.place()
     readonly = job.tools.sandbox.readonly
     _write(readonly / "environment.sh", given_variables(given, place))

@@ -49,17 +49,19 @@ def builtin(settings: Settings, source: SourceFacts, started: datetime) -> dict[
         "CODEBUILD_BUILD_NUMBER": str(settings.number),
         "CODEBUILD_BUILD_IMAGE": settings.image,
         "CODEBUILD_BUILD_SUCCEEDING": "1",
-        "CODEBUILD_BUILD_URL": f"https://{owner.region}.console.aws.amazon.com/codebuild/home"
-        f"?region={owner.region}#/builds/{id}/view/new",
+        "CODEBUILD_BUILD_URL": settings.build_url
+        or f"https://{owner.region}.console.aws.amazon.com/codebuild/home?region={owner.region}#/builds/{id}/view/new",
         "CODEBUILD_PROJECT_ARN": owner.arn(f"project/{settings.id.project}"),
         "CODEBUILD_INITIATOR": settings.initiator,
-        "CODEBUILD_KMS_KEY_ID": f"arn:aws:kms:{owner.region}:{owner.account}:alias/aws/s3",
-        "CODEBUILD_LOG_PATH": settings.id.run,
+        "CODEBUILD_KMS_KEY_ID": settings.encryption_key or f"arn:aws:kms:{owner.region}:{owner.account}:alias/aws/s3",
+        "CODEBUILD_LOG_PATH": settings.log_path or settings.id.run,
         "CODEBUILD_START_TIME": str(int(started.timestamp() * 1000)),
         "CODEBUILD_SRC_DIR": source.directory,
         "CODEBUILD_SOURCE_REPO_URL": source.repository,
         "CODEBUILD_SOURCE_VERSION": source.version,
     }
+    if settings.public_url is not None:
+        variables["CODEBUILD_PUBLIC_BUILD_URL"] = settings.public_url
     if source.resolved is not None:
         variables["CODEBUILD_RESOLVED_SOURCE_VERSION"] = source.resolved
     for identifier, other in source.secondary.items():

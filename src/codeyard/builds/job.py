@@ -49,6 +49,7 @@ class Job:
         self.facts: dict[str, Any] = {}
         self.succeeding = True
         self.last_exit = 0
+        self.began = settings.submitted  # when its time began to run: at the end of QUEUED
         self.source: SourceFacts | None = None
         self.spec: Buildspec | None = None
         self._sandbox: Sandbox | None = None
@@ -145,7 +146,7 @@ class Job:
 
     def _remaining(self) -> float:
         """Seconds until the build's time is over. The queue has a limit of its own (reference 2.6)."""
-        ends = self.settings.submitted + self.settings.timeout
+        ends = self.began + self.settings.timeout
         return max(0.0, (ends - self.tools.now()).total_seconds())
 
     # ── what is where ──

@@ -162,6 +162,14 @@ class Settings:
     any_secondary: ArtifactTarget | None = None  # where those go, under their own names, that are not named there
     cache: bool = True
     timeout: timedelta = timedelta(hours=1)
+    log_path: str | None = None  # the log stream's name; None: the run's uuid
+    encryption_key: str | None = None  # an ARN; None: that of AWS's own key for S3
+    build_url: str | None = None  # where the build can be looked at; None: where AWS's console would have it
+    public_url: str | None = None  # where anybody can, if its project is public
+    service_variables: dict[str, str] = field(
+        default_factory=dict
+    )  # how it reaches our API; every level goes over them
+    hidden: tuple[str, ...] = ()  # values that no log may show, besides its secrets
 
     def secondary_target(self, identifier: str) -> ArtifactTarget | None:
         """Where this secondary artifact goes; None if the project has none of that name."""

@@ -48,6 +48,8 @@ async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: S
             outcome = Outcome(Status(answer["status"]), Context(answer["code"], answer["message"]))
             ended = datetime.fromisoformat(answer["ended"])
             job.learn(answer["facts"])
+            if build.phase is Phase.QUEUED:
+                job.began = ended
             _tell(job, build, outcome, ended, answer["facts"])
             # A dead sandbox runs no further phase, whatever the buildspec says.
             dead = outcome.context.code == FOUND_DEAD
