@@ -17,6 +17,18 @@ EXIT_WRONG = 2  # the request or the buildspec is wrong
 EXIT_FAULT = 3  # our fault
 
 _COMMANDS = {
+    "up": ("codeyard.cli.up", "Serve CodeBuild's API on this machine, and run its builds."),
+    "serve": ("codeyard.cli.up", "Serve the API and the console only; workers build."),
+    "worker": ("codeyard.cli.up", "Run builds for servers that share its database."),
+    "env": ("codeyard.cli.up", 'Say how clients reach the server: eval "$(codeyard env)".'),
+    "projects": ("codeyard.cli.service", "List the server's projects."),
+    "builds": ("codeyard.cli.service", "List the server's builds."),
+    "start": ("codeyard.cli.service", "Start a build on the server."),
+    "logs": ("codeyard.cli.service", "Print a build's log, or follow it."),
+    "stop": ("codeyard.cli.service", "Stop builds."),
+    "retry": ("codeyard.cli.service", "Start a build again."),
+    "artifacts": ("codeyard.cli.service", "List or download a build's artifacts."),
+    "objects": ("codeyard.cli.objects", "Put, get and list what lies in buckets."),
     "run": ("codeyard.cli.run", "Run a buildspec here, as CodeBuild would."),
     "validate": ("codeyard.cli.validate", "Check buildspecs: every mistake at once, with its place and its fix."),
     "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),

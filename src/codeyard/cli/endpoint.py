@@ -1,0 +1,93 @@
+"""The server that a command speaks to, and clients for it: the same as any AWS client's.
+
+`AWS_ENDPOINT_URL` names it, with the credentials of the environment; else it is the one that was started here last
+(`codeyard up`), with its root key, which only whoever may read its data directory has.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codeyard.cli.paths import state_directory
+from codeyard.errors import Denied, Fault, Invalid, NotFound
+
+_START = "Start one with `codeyard up`, or set AWS_ENDPOINT_URL and credentials."
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server is, and who we are to it. Empty credentials: boto's usual places are looked at."""
+
+    url: str
+    region: str
+    key_id: str = ""
+    secret: str = field(default="", repr=False)
+
+
+def data_directory(chosen: Path | None = None) -> Path:
+    """What `--data` names, else `$CODEYARD_DATA`, else `server` in the state directory."""
+    if chosen is not None:
+        return chosen.absolute()
+    told = os.environ.get("CODEYARD_DATA")
+    return Path(told).absolute() if told else state_directory() / "server"
+
+
+def endpoint() -> Endpoint:
+    """The server to speak to. NotFound if there is none."""
+    url = os.environ.get("AWS_ENDPOINT_URL")
+    if url:
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        return Endpoint(url, region)
+    return local_endpoint(data_directory())
+
+
+def local_endpoint(data: Path) -> Endpoint:
+    """The server that keeps its things in `data`. NotFound, Denied."""
+    try:
+        told = json.loads((data / "server.json").read_text())
+        root = json.loads((data / "keys" / "root").read_text())
+    except PermissionError as error:
+        raise Denied(
+            f"the server in {data}", f"{error.filename} is for its owner alone.", "Ask them for a key."
+        ) from None
+    except (OSError, ValueError):
+        raise NotFound(f"a server in {data}", "none was started there.", _START) from None
+    return Endpoint(told["url"], told["region"], root["id"], root["secret"])
+
+
+def client(service: str) -> Any:
+    """A botocore client of this service."""
+    import botocore.session
+    from botocore.config import Config
+
+    found = endpoint()
+    config = Config(
+        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3},
+        user_agent_extra="codeyard-cli", s3={"addressing_style": "path"}, parameter_validation=False,
+    )  # fmt: skip
+    keys = {"aws_access_key_id": found.key_id, "aws_secret_access_key": found.secret} if found.key_id else {}
+    session = botocore.session.get_session()
+    return session.create_client(service, region_name=found.region, endpoint_url=found.url, config=config, **keys)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """What a client raises, in our words: Invalid for what the server refused, Fault if it cannot be reached."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    try:
+        yield
+    except ClientError as error:
+        told = error.response.get("Error", {})
+        code, text = told.get("Code", "?"), told.get("Message", "")
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+            raise Fault("the server", f"{code}: {text}", "See its log; then try again.") from None
+        raise Invalid(text or code, f"the server answered {code}.", "Correct the request.") from None
+    except NoCredentialsError:
+        raise Denied("the server", "no credentials are set.", 'Run: eval "$(codeyard env)"') from None
+    except BotoCoreError as error:
+        raise Fault("the server", f"{error}.", f"See that it runs. {_START}") from None
