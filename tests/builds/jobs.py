@@ -1,6 +1,7 @@
 """A Job whose sandbox is a script of exit codes: what the phases say and do, without a shell."""
 
 import json
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -67,6 +68,13 @@ class ScriptedSandbox:
 
     async def place(self, source: Path, path: str) -> None:
         raise AssertionError("nothing is placed in a sandbox that only pretends")
+
+    @property
+    def shares_loopback(self) -> bool:
+        return True
+
+    async def listen(self, port: int) -> socket.socket:
+        raise AssertionError("nobody is heard in a sandbox that only pretends")
 
     async def close(self) -> None:
         self.lost = True

@@ -6,18 +6,21 @@ CODEYARD_REQUIRE_EXECUTORS, a list of names with commas between, turns a skip of
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from codeyard.errors import Conflict
 from codeyard.executors import Command, Executor, Network, Sandbox, SandboxLost, SandboxSpec
+from codeyard.executors.loopback import listen_here
 from tests.machines import EXECUTORS, Machine
 
 MIB = 1024 * 1024
@@ -353,6 +356,76 @@ async def test_without_a_network_nothing_is_reached(executor: Executor, machine:
     assert {line.split(":")[0].strip() for line in printed(spec).splitlines()[2:]} <= {"lo"}
 
 
+@pytest.fixture(params=list(Network))
+async def networked(
+    request: pytest.FixtureRequest, executor: Executor, machine: Machine, tmp_path: Path
+) -> AsyncIterator[tuple[Sandbox, SandboxSpec]]:
+    """A sandbox with each kind of network, and its spec."""
+    spec = machine.spec(f"contract-{uuid.uuid4().hex[:12]}", tmp_path / "net", network=request.param)
+    opened = await executor.open(spec)
+    yield opened, spec
+    await opened.close()
+
+
+async def test_what_we_listen_on_is_reached_from_inside(networked: tuple[Sandbox, SandboxSpec]) -> None:
+    sandbox, spec = networked
+    async with answering(await sandbox.listen(port := free_port()), b"from outside"):
+        ended = await sandbox.run(asking("one", port))
+
+    assert (ended.code, printed(spec)) == (0, "from outside")
+
+
+async def test_it_is_the_machines_own_loopback_only_where_that_is_said(networked: tuple[Sandbox, SandboxSpec]) -> None:
+    sandbox, _ = networked
+    async with answering(listen_here(port := free_port()), b"from outside"):
+        ended = await sandbox.run(asking("one", port))
+
+    assert (ended.code == 0) is sandbox.shares_loopback
+
+
+async def test_another_sandbox_does_not_reach_what_we_listen_on_in_one(
+    executor: Executor, machine: Machine, tmp_path: Path
+) -> None:
+    machine.require_isolation()
+    ids = [f"contract-{uuid.uuid4().hex[:12]}" for _ in range(2)]
+    sandbox, other = [await executor.open(machine.spec(id, tmp_path / id, network=Network.NONE)) for id in ids]
+    async with answering(await sandbox.listen(port := free_port()), b"from outside"):
+        theirs = await other.run(asking("one", port))
+        ours = await asyncio.to_thread(reached, port)
+    await sandbox.close()
+    await other.close()
+
+    assert (theirs.code != 0, ours) == (True, False)
+
+
+async def test_whoever_adopts_can_listen_where_the_dead_process_did(
+    executor: Executor, networked: tuple[Sandbox, SandboxSpec]
+) -> None:
+    first, spec = networked
+    (await first.listen(port := free_port())).close()
+    sandbox = await executor.adopt(spec)
+    async with answering(await sandbox.listen(port), b"again"):
+        await sandbox.run(asking("one", port))
+
+    assert printed(spec) == "again"
+
+
+async def test_a_port_that_is_taken_is_told(networked: tuple[Sandbox, SandboxSpec]) -> None:
+    sandbox, _ = networked
+    with await sandbox.listen(0) as taken, pytest.raises(Conflict, match="listens there already"):
+        await sandbox.listen(taken.getsockname()[1])
+
+
+async def test_nobody_listens_in_a_sandbox_that_is_gone(executor: Executor, machine: Machine, tmp_path: Path) -> None:
+    machine.require_isolation()
+    spec = machine.spec(f"contract-{uuid.uuid4().hex[:12]}", tmp_path / "home", network=Network.NONE)
+    opened = await executor.open(spec)
+    await opened.close()
+
+    with pytest.raises(SandboxLost):
+        await opened.listen(free_port())
+
+
 async def test_a_build_that_takes_all_memory_is_stopped(executor: Executor, machine: Machine, tmp_path: Path) -> None:
     machine.require_limits()
     spec = machine.spec(f"contract-{uuid.uuid4().hex[:12]}", tmp_path / "home", memory=64 * MIB)
@@ -376,6 +449,37 @@ async def test_a_fork_bomb_is_held(executor: Executor, machine: Machine, tmp_pat
     await opened.close()
 
     assert time.monotonic() - began < 40
+
+
+def asking(key: str, port: int) -> Command:
+    """Send a line to a server on 127.0.0.1, and print what it answers."""
+    return Command(key, f"echo hello | /bin/busybox nc -w 5 127.0.0.1 {port} 2>/dev/null")
+
+
+def reached(port: int) -> bool:
+    """Whether anybody listens there on this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    with listen_here(0) as free:
+        return int(free.getsockname()[1])
+
+
+@asynccontextmanager
+async def answering(listener: socket.socket, text: bytes) -> AsyncIterator[None]:
+    """A server that says the same to everybody who says something."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline():
+            writer.write(text)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, sock=listener):
+        yield
 
 
 async def value(sandbox: Sandbox, spec: SandboxSpec, expression: str) -> str:

@@ -14,6 +14,7 @@ A command that exits non-zero is an Exit, not an exception. `SandboxLost` means 
 (killed, out of memory, the machine restarted); any other error, that it could not be made.
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -137,6 +138,19 @@ class Sandbox(Protocol):
 
     async def place(self, source: Path, path: str) -> None:
         """Copy the host's directory `source` over the absolute directory `path` inside, owned by the build's root."""
+        ...
+
+    @property
+    def shares_loopback(self) -> bool:
+        """Whether 127.0.0.1 inside is this machine's own: then what listens there is reached without `listen`."""
+        ...
+
+    async def listen(self, port: int) -> socket.socket:
+        """A socket that listens on 127.0.0.1:`port` as the sandbox sees it, for this process to serve.
+
+        Nothing blocks on it. Whoever asked closes it; after `adopt` it can be made again. Denied where the sandbox has
+        a network of its own and this process is not root, Conflict if the port is taken. SandboxLost.
+        """
         ...
 
     async def close(self) -> None:

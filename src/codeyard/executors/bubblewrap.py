@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from codeyard.errors import CodeyardError
-from codeyard.executors import Ability, Command, Exit, Limits, SandboxLost, SandboxSpec
+from codeyard.executors import Ability, Command, Exit, Limits, Network, SandboxLost, SandboxSpec
 from codeyard.executors.bubblewrap_start import (
     ROOT,
     CannotLayer,
@@ -32,6 +33,7 @@ from codeyard.executors.bubblewrap_start import (
 )
 from codeyard.executors.carry import carry_in, carry_out
 from codeyard.executors.cgroups import RESOURCES, Group, here
+from codeyard.executors.loopback import listen_here, listen_within
 from codeyard.executors.processes import ProcessId
 from codeyard.executors.supervisor import Control
 from codeyard.executors.uid_ranges import SIZE, free, held
@@ -65,6 +67,17 @@ class BubblewrapSandbox:
 
     async def place(self, source: Path, path: str) -> None:
         await carry_in(self._control, self._alive, source, path)
+
+    @property
+    def shares_loopback(self) -> bool:
+        return self._spec.network is Network.DEFAULT
+
+    async def listen(self, port: int) -> socket.socket:
+        if self.shares_loopback:
+            return listen_here(port)
+        for process in self._records.processes()[:1]:
+            return await listen_within(process, port, lambda: _lost(self._spec))
+        raise _lost(self._spec)
 
     async def close(self) -> None:
         await _end(self._records.processes())

@@ -8,6 +8,7 @@ import asyncio
 import os
 import resource
 import shutil
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,11 +17,12 @@ from pathlib import Path
 from posixpath import normpath
 from typing import IO, cast
 
-from codeyard.errors import CodeyardError, Conflict, Fault, Invalid
+from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid
 from codeyard.executors import Ability, Command, Exit, Network, SandboxLost, SandboxSpec
 from codeyard.executors.docker_container import ROOT, State, cannot_make, container, judge, lost
 from codeyard.executors.docker_engine import Answer, Endpoint, Engine, whole
 from codeyard.executors.docker_images import Login, docker_login, names, pull, unable_to_pull
+from codeyard.executors.loopback import listen_within
 from codeyard.executors.processes import ProcessId
 from codeyard.executors.supervisor import Control
 from codeyard.executors.tar_stream import pack, pack_directories, unpack
@@ -84,6 +86,21 @@ class DockerSandbox:
         )
         if not answer.ok:
             raise self._refused(f"copy files to {path}", answer)
+
+    @property
+    def shares_loopback(self) -> bool:
+        return False
+
+    async def listen(self, port: int) -> socket.socket:
+        if not await self._alive():
+            raise lost(self._spec, await self._state())
+        if self._process is None:
+            raise Denied(
+                f"cannot listen inside container {_name(self._spec)}",
+                "this process does not see its processes: the engine is another user's, or in another container.",
+                "Run Codeyard as root on the engine's machine.",
+            )
+        return await listen_within(self._process, port, lambda: lost(self._spec, None))
 
     async def close(self) -> None:
         if os.geteuid() != 0:

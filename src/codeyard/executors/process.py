@@ -8,12 +8,14 @@ import asyncio
 import ctypes
 import os
 import shutil
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from codeyard.errors import Fault
 from codeyard.executors import Ability, Command, Exit, SandboxLost, SandboxSpec
+from codeyard.executors.loopback import listen_here
 from codeyard.executors.processes import ProcessId, kill_marked, kill_tree
 from codeyard.executors.supervisor import Control
 
@@ -40,6 +42,13 @@ class ProcessSandbox:
 
     async def place(self, source: Path, path: str) -> None:
         await asyncio.to_thread(shutil.copytree, source, path, symlinks=True, dirs_exist_ok=True)
+
+    @property
+    def shares_loopback(self) -> bool:
+        return True
+
+    async def listen(self, port: int) -> socket.socket:
+        return listen_here(port)
 
     async def close(self) -> None:
         await kill_tree(self._process)
