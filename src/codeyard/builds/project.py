@@ -61,6 +61,7 @@ class Project:
     public_project_alias: str | None = None
     resource_access_role: str | None = None
     auto_retry_limit: int | None = None
+    cache_scope: str = ""  # whose caches its builds share: another one from InvalidateProjectCache on
 
     @property
     def resource(self) -> str:
@@ -97,6 +98,7 @@ def to_wire(project: Project, owner: Owner) -> dict[str, Any]:
     """The shape `Project`, with AWS's defaults shown (reference 14); a list that is empty is `[]`."""
     members = to_members(project)
     badge = members.pop("badgeEnabled")
+    del members["cacheScope"]
     if not members["fileSystemLocations"]:
         del members["fileSystemLocations"]
     return {

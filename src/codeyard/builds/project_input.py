@@ -12,13 +12,13 @@ from codeyard.builds.project import Project
 from codeyard.builds.project_parts import BuildBatchConfig
 from codeyard.builds.project_rules import check_project
 
-_NOT_INPUT = ("created", "lastModified", "projectVisibility", "publicProjectAlias", "resourceAccessRole")
+_NOT_INPUT = ("created", "lastModified", "projectVisibility", "publicProjectAlias", "resourceAccessRole", "cacheScope")
 
 
-def created(given: Shape, now: datetime) -> Project:
+def created(given: Shape, now: datetime, cache_scope: str = "") -> Project:
     """The project that CreateProject's input describes. Refused, with InvalidInputException."""
     plain = {name: value for name, value in given.items() if name not in _NOT_INPUT}
-    return checked(from_members(Project, {**plain, "created": now, "lastModified": now}))
+    return checked(from_members(Project, {**plain, "created": now, "lastModified": now, "cacheScope": cache_scope}))
 
 
 def updated(project: Project, given: Shape, now: datetime) -> Project:
