@@ -1,8 +1,14 @@
-"""The log of a build: what it printed and what we say of it, in one order, with no secret in it."""
+"""The log of a build: what it printed and what we say of it, in one order, with no secret in it.
+
+Written by a LogWriter, found by its Place, read through LogFiles.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
+
+from codeyard.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +58,56 @@ class LogWriter(Protocol):
     def masked(self, text: str) -> str:
         """`text` as the log would show it."""
         ...
+
+
+class Framing(StrEnum):
+    """How events lie in a file."""
+
+    LINES = "lines"  # a build's log: text, each line an event
+    RECORDS = "records"  # what clients put: see `put_streams`
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the events of a stream are: the log of a build's run, or a file that clients put into."""
+
+    framing: Framing
+    name: str  # the run's uuid, or the file's
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What there is of a log at one moment. All that is within `size` has its times within `times`."""
+
+    size: int  # bytes that may be read
+    times: int  # bytes of the time index, whole entries
+    closed: bool  # nothing will follow
+    idle: int  # milliseconds since something was written, by the clock of the machine that has it
+
+
+class LogFiles(Protocol):
+    """Logs and their time indexes, wherever they are: this machine, a bucket, the worker that runs the build.
+
+    What was written stays as it is until it is removed. `read` and `times` give less than asked for at the end.
+    """
+
+    async def state(self, place: Place) -> LogState:
+        """NotFound if there is none (yet)."""
+        ...
+
+    async def read(self, place: Place, offset: int, length: int) -> bytes:
+        """`length` bytes of the log from `offset`. NotFound."""
+        ...
+
+    async def times(self, place: Place, offset: int, length: int) -> bytes:
+        """`length` bytes of its time index from `offset`. NotFound."""
+        ...
+
+    async def remove(self, place: Place) -> None:
+        """Remove it for good; nothing, if it is not there."""
+        ...
+
+
+def log_not_there(place: Place) -> NotFound:
+    """What a LogFiles raises that has none at this place."""
+    return NotFound(f"log {place.name}", "there is none here.", "Wait until the build has begun.")

@@ -3,6 +3,8 @@
 Beside it lies an index: a JSON line for each thing that we said, with the spool's and the log's size after it. At those
 points nothing is held back, so a process that finds a log half written cuts it at the last of them and goes on from
 there: every byte once, in order. The spool is raw and 0600; the log is what may be shown.
+
+With `times`, another index says when each byte was written (see `times`), and at the close that nothing follows.
 """
 
 import json
@@ -12,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from codeyard.logs import LogPiece, agent_line
+from codeyard.logs.time_index import TimeIndex
 from codeyard.secrets.masking import Masker
 
 _CHUNK = 1 << 20
@@ -21,7 +24,12 @@ class ArchivedLog:
     """See LogWriter. `heard` is told of every piece once it is in the file, those of an earlier process first."""
 
     def __init__(
-        self, spool: Path, log: Path, now: Callable[[], datetime], heard: Callable[[LogPiece], None] = lambda _: None
+        self,
+        spool: Path,
+        log: Path,
+        now: Callable[[], datetime],
+        heard: Callable[[LogPiece], None] = lambda _: None,
+        times: bool = False,
     ) -> None:
         self._spool, self._now, self._heard = spool, now, heard
         self._index = log.with_name(f"{log.name}.index")
@@ -30,7 +38,9 @@ class ArchivedLog:
         self._at = 0  # how much of the spool is in the log
         self._size = 0
         self._last = b"\n"
+        written = log.stat().st_size if log.exists() else 0
         self._recover(log)
+        self._times = TimeIndex(log, written) if times else None
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     @property
@@ -70,6 +80,8 @@ class ArchivedLog:
     def close(self) -> None:
         self.pump()
         self._settle()
+        if self._times is not None:
+            self._times.close()
         os.close(self._log)
 
     def _spooled(self) -> int:
@@ -95,6 +107,8 @@ class ArchivedLog:
             self._write(LogPiece(False, rest))
 
     def _write(self, piece: LogPiece) -> None:
+        if self._times is not None:
+            self._times.note(self._size, int(self._now().timestamp() * 1000))
         view = memoryview(piece.content)
         while view:
             view = view[os.write(self._log, view) :]
