@@ -54,5 +54,6 @@ def test_what_the_database_says_is_shown() -> None:
 def test_each_metric_is_in_the_docs() -> None:
     text = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
 
-    names = {family.name for family in text_string_to_metric_families(Metrics().text().decode())}
+    families = text_string_to_metric_families(Metrics().text().decode())
+    names = {family.name for family in families if not family.name.endswith("_created")}  # when a counter was made
     assert [name for name in names if name not in text] == []
