@@ -1,8 +1,8 @@
 """Buckets of the server's own, in a directory, that speak S3; and one way for builds to use these or any others.
 
 Every object that is read is one that was written: whole, by one `put`, whatever other processes do meanwhile and
-whenever one of them dies. A put that was acknowledged is on the disk. Keys are any text that S3 takes, and are listed in
-the order of their UTF-8 bytes. What is refused is `codeyard.aws.Refused`, with S3's own code, text and HTTP status.
+whenever one of them dies. A put that was acknowledged is on the disk. Keys are any text that S3 takes, and are listed
+in the order of their UTF-8 bytes. What is refused is `codeyard.aws.Refused`, with S3's own code, text and HTTP status.
 """
 
 from collections.abc import Mapping

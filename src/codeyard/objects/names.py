@@ -2,8 +2,8 @@
 
 An object's path is its key, cut at the slashes. A part that goes on is a directory, `+part`; the last one is the file,
 `=part`, so that `a`, `a/` and `a/b` are all possible; of a part too long for a file name the first PIECE bytes are a
-directory, `~piece`, in which the rest, even if it is empty, lies in the same way. Of a part only letters, digits, `-`, `_` and `.` stay as they are; every other
-byte becomes `%XX`. So no key means another's file, nor anything outside.
+directory, `~piece`, in which the rest, even if it is empty, lies in the same way. Of a part only letters, digits, `-`,
+`_` and `.` stay as they are; every other byte becomes `%XX`. So no key means another's file, nor anything outside.
 """
 
 import ipaddress
@@ -72,7 +72,9 @@ def _pieces(part: bytes, last: Role) -> list[str]:
     pieces = [part[start : start + PIECE] for start in range(0, len(part) + 1, PIECE)]
     roles = [Role.PIECE] * (len(pieces) - 1) + [last]
     # "~" needs no quotes for the library, and is quoted all the same for what it means here in front.
-    return [role + quote_from_bytes(piece, safe="").replace("~", "%7E") for role, piece in zip(roles, pieces, strict=True)]
+    return [
+        role + quote_from_bytes(piece, safe="").replace("~", "%7E") for role, piece in zip(roles, pieces, strict=True)
+    ]
 
 
 def _is_address(text: str) -> bool:
