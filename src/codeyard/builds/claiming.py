@@ -1,0 +1,65 @@
+"""A worker takes builds from the queue: what `queue` chooses, made true in one transaction. Also, where each waits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from codeyard.builds import life, lines_table, table, workers_table
+from codeyard.builds.queue import NOTHING, Limits, Line, Machine, Place, Size, choose, places
+from codeyard.builds.stored import StoredBuild
+from codeyard.builds.workers_table import WorkerRow
+from codeyard.store import Tx
+
+# Lines and builds of each that are looked at beyond what could start: heads that do not fit are passed by.
+_SPARE = 16
+_AT_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NoLease(Exception):
+    """This worker's time is over, or nobody knows it: it says that it lives before it takes anything."""
+
+
+def claim(tx: Tx, me: str, held: Iterable[Size], account_limit: int | None, now: datetime) -> tuple[StoredBuild, ...]:
+    """The builds that are this worker's from now on; `held` is what those need that it has. NoLease."""
+    lines_table.alone(tx)
+    workers = {worker.id: worker for worker in workers_table.alive(tx, now)}
+    if me not in workers:
+        raise NoLease
+    here = machine(workers[me], held)
+    if workers[me].draining or here.slots < 1:
+        return ()
+    # What the others have free does not matter here; what they are able to hold does.
+    others = (machine(worker, ()) for worker in workers.values() if worker.id != me and not worker.draining)
+    limits = Limits(account_limit, lines_table.running(tx) if account_limit is not None else {})
+    chosen = choose(_lines(tx, here.slots, limits), here, others, limits, now)
+    return table.claim(tx, chosen, partial(life.claimed, worker=me, now=now))
+
+
+def machine(worker: WorkerRow, held: Iterable[Size]) -> Machine:
+    sizes = tuple(held)
+    used = sum((size.at_most(worker.total) for size in sizes), NOTHING)
+    return Machine(worker.id, worker.total, worker.total - used, worker.slots - len(sizes))
+
+
+def _lines(tx: Tx, slots: int, limits: Limits) -> tuple[Line, ...]:
+    few = min(_AT_MOST, slots + _SPARE)
+    full = tuple(owner for owner in limits.running if limits.full(owner))
+    return tuple(
+        replace(line, waiting=table.heads(tx, line.owner, line.project, min(few, slots)))
+        for line in lines_table.first(tx, few, full)
+    )
+
+
+def waiting_places(tx: Tx, account_limit: int | None, now: datetime) -> dict[str, Place]:
+    """Where every waiting build stands, by run. It looks at all of them: not to be asked for often."""
+    waiting = table.all_waiting(tx)
+    lines = tuple(
+        replace(line, waiting=waiting.get((line.owner, line.project), ())) for line in lines_table.all_lines(tx)
+    )
+    held = table.sizes_held(tx)
+    alive = (worker for worker in workers_table.alive(tx, now) if not worker.draining)
+    machines = tuple(machine(worker, held.get(worker.id, ())) for worker in alive)
+    limits = Limits(account_limit, lines_table.running(tx) if account_limit is not None else {})
+    return places(lines, machines, limits, now)

@@ -1,0 +1,221 @@
+"""Which waiting build starts next, and what each waiting one waits for. Pure.
+
+Builds wait in lines, one for each project. Within a line they go in the order they came. Among lines goes first: the
+higher priority; then the project with fewer builds running; then the one whose turn is longest ago (when it was last
+served, or, later than that, when its first build came). A build that does not fit lets others pass for PATIENCE; then
+the first worker that could hold it takes nothing else until it fits, so that large builds do not wait for ever.
+
+A build that needs more than any worker has runs where the machine is empty, with all of it.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+
+from codeyard.builds.model import COMPUTE_TYPES
+from codeyard.ident import Owner
+
+PATIENCE = timedelta(seconds=30)
+_GIB = 1 << 30
+_LAMBDA = {f"BUILD_LAMBDA_{gib}GB": gib for gib in (1, 2, 4, 8, 10)}
+_SMALLEST = "BUILD_GENERAL1_SMALL"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """CPUs and bytes of memory: what a build needs, or what a machine has or has free."""
+
+    cpus: float
+    memory: int
+
+    def holds(self, need: "Size") -> bool:
+        return need.cpus <= self.cpus and need.memory <= self.memory
+
+    def __sub__(self, other: "Size") -> "Size":
+        return Size(self.cpus - other.cpus, self.memory - other.memory)
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(self.cpus + other.cpus, self.memory + other.memory)
+
+    def at_most(self, other: "Size") -> "Size":
+        return Size(min(self.cpus, other.cpus), min(self.memory, other.memory))
+
+
+NOTHING = Size(0, 0)
+
+
+def size_of(compute_type: str, cpus: int | None = None, memory: int | None = None) -> Size:
+    """What a compute type means here (reference 3.4). Lambda's give a CPU for each 2 GB, as far as AWS says.
+
+    `cpus` and `memory` (GiB) are those of a computeConfiguration, for the types that have no size of their own.
+    """
+    if compute_type in _LAMBDA:
+        return Size(max(1, _LAMBDA[compute_type] / 2), _LAMBDA[compute_type] * _GIB)
+    known = COMPUTE_TYPES.get(compute_type)
+    if known is not None:
+        return Size(known.cpus, known.memory)
+    least = COMPUTE_TYPES[_SMALLEST]
+    return Size(cpus or least.cpus, memory * _GIB if memory else least.memory)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A build that waits, since then."""
+
+    run: str
+    need: Size
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The builds of one project that wait, the next one first (not always all of them), and what decides its turn."""
+
+    owner: Owner
+    project: str
+    waiting: tuple[Waiting, ...]
+    running: int  # on all workers
+    turn: datetime  # when it was last served, or when its first build came, whichever is later
+    priority: int = 0
+    limit: int | None = None  # concurrentBuildLimit
+
+    @property
+    def full(self) -> bool:
+        return self.limit is not None and self.running >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A live worker that takes builds: what it has in all, and what of that is free."""
+
+    id: str
+    total: Size
+    free: Size
+    slots: int = 1 << 30  # builds that it may begin besides those it runs
+
+    def fits(self, need: Size) -> bool:
+        return self.slots > 0 and self.free.holds(need.at_most(self.total))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many builds may run at once in an account and region (None: any number), and how many do."""
+
+    account: int | None = None
+    running: Mapping[Owner, int] = field(default_factory=dict)
+
+    def full(self, owner: Owner) -> bool:
+        return self.account is not None and self.running.get(owner, 0) >= self.account
+
+    def one_more(self, owner: Owner) -> "Limits":
+        return replace(self, running={**self.running, owner: self.running.get(owner, 0) + 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a build stands in the queue (1: next), and what it waits for."""
+
+    position: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} Position {self.position} in the queue."
+
+
+def choose(
+    lines: Iterable[Line], here: Machine, others: Iterable[Machine], limits: Limits, now: datetime
+) -> tuple[Waiting, ...]:
+    """The builds that start on `here` now, in the order in which they start. `others` are the other live workers."""
+    machines = sorted((here, *others), key=lambda machine: machine.id)
+    chosen: list[Waiting] = []
+    served = _Served(lines)
+    while (line := served.next()) is not None:
+        head = line.waiting[0]
+        if line.full or limits.full(line.owner):
+            continue
+        fit = [machine.id for machine in machines if _may_ever_hold(machine, head.need, machines)]
+        if here.id not in fit:
+            continue
+        if not here.fits(head.need):
+            if now - head.since >= PATIENCE and fit[0] == here.id:
+                break
+            continue
+        chosen.append(head)
+        here = replace(here, free=here.free - head.need.at_most(here.total), slots=here.slots - 1)
+        limits = limits.one_more(line.owner)
+        served.back(line, now)
+    return tuple(chosen)
+
+
+def _may_ever_hold(machine: Machine, need: Size, machines: list[Machine]) -> bool:
+    """Whether it could if it were empty; what no machine could hold, each may hold with all that it has."""
+    return machine.total.holds(need) or not any(other.total.holds(need) for other in machines)
+
+
+class _Served:
+    """Lines by turn. A line that was served comes back with what is left of it; else it is out of this round."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._tie = count()
+        keyed = sorted(lines, key=lambda line: (line.owner.account, line.owner.region, line.project))
+        self._heap = [(_key(line, next(self._tie)), line) for line in keyed if line.waiting]
+        heapq.heapify(self._heap)
+
+    def next(self) -> Line | None:
+        return heapq.heappop(self._heap)[1] if self._heap else None
+
+    def back(self, line: Line, now: datetime) -> None:
+        rest = replace(line, waiting=line.waiting[1:], running=line.running + 1, turn=max(line.turn, now))
+        if rest.waiting:
+            heapq.heappush(self._heap, (_key(rest, next(self._tie)), rest))
+
+
+def _key(line: Line, tie: int) -> tuple[int, int, datetime, int]:
+    return (-line.priority, line.running, line.turn, tie)
+
+
+def places(lines: Iterable[Line], machines: Iterable[Machine], limits: Limits, now: datetime) -> dict[str, Place]:
+    """Where each waiting build stands, by run, were they served one after the other from now on. `lines` are whole."""
+    found: dict[str, Place] = {}
+    alive = tuple(machines)
+    served = _Served(lines)
+    before: dict[tuple[Owner, str], int] = {}
+    while (line := served.next()) is not None:
+        head = line.waiting[0]
+        ahead = before.get((line.owner, line.project), 0)
+        reason = _reason(line, ahead, alive, limits, len(found))
+        found[head.run] = Place(len(found) + 1, reason)
+        before[line.owner, line.project] = ahead + 1
+        served.back(line, now)
+    return found
+
+
+def _reason(line: Line, ahead: int, machines: tuple[Machine, ...], limits: Limits, before: int) -> str:
+    """What keeps a build from starting. `ahead`: of its own project; `before`: of all."""
+    if not machines:
+        return "No worker is running that could take it."
+    if line.limit is not None and line.running >= line.limit:
+        return f"The project's limit of {_builds(line.limit, 'concurrent ')} is reached: {_ahead(ahead)} before it."
+    if limits.account is not None and limits.full(line.owner):
+        return (
+            f"The account's limit of {_builds(limits.account, 'concurrent ')} is reached: {_ahead(before)} before it."
+        )
+    need = line.waiting[0].need
+    if not any(machine.total.holds(need) for machine in machines):
+        return f"It needs more than a worker has, {shown(need)}: it waits for an empty one, {_ahead(before)} before it."
+    return f"Waiting for {shown(need)}: {_ahead(before)} before it."
+
+
+def shown(size: Size) -> str:
+    cpus = "1 CPU" if size.cpus == 1 else f"{size.cpus:g} CPUs"
+    return f"{cpus} and {size.memory / _GIB:g} GiB of memory"
+
+
+def _builds(number: int, kind: str = "") -> str:
+    return f"1 {kind}build" if number == 1 else f"{number} {kind}builds"
+
+
+def _ahead(number: int) -> str:
+    return _builds(number) if number else "no build"
