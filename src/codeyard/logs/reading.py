@@ -106,8 +106,11 @@ class LogReader:
         before = await self._read(start, offset)
         if before.endswith(b"\n"):
             return offset
-        # `offset` may be within a line; one that goes on beyond it began where a line that ended there would have.
-        return next(backwards(before, start, await self._pauses(start, offset + 1)), (start, offset))[0]
+        pauses = await self._pauses(start, offset + 1)
+        if offset in pauses:
+            return offset
+        # It is within a line, which began where one that ended there would have.
+        return next(backwards(before, start, pauses), (start, offset))[0]
 
     async def first_moment(self) -> int | None:
         """When the first event was written; None if there is none."""
@@ -120,6 +123,10 @@ class LogReader:
             return (await self._index.entry(self._index.entries - 1))[1] if self._index.entries else None
         found = await self.backward(await self.end(), 1)
         return found.events[-1].timestamp if found.events else None
+
+    async def held(self) -> int | None:
+        """When that was written which is held back until its line ends; None if nothing is."""
+        return await self.last_moment() if self._lines and await self.end() < self.state.size else None
 
     async def _lines_from(self, offset: int, limit: int, size: int) -> Events:
         found: list[LogEvent] = []
