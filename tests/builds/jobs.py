@@ -176,7 +176,11 @@ def bench(
         "artifacts": ArtifactTarget(str(home / "out"), "project"),
     }
     primary = SourceSpec(SourceKind.DIRECTORY, str(home))
-    job = Job(Settings(**{**usual, **(settings or {})}), Sources(primary, secondary), tools)
+
+    async def sources() -> Sources:
+        return Sources(primary, secondary)
+
+    job = Job(Settings(**{**usual, **(settings or {})}), sources, tools)
     made = Bench(job, inside, events, home)
     if spec is not None:
         write(made.source, files or {})

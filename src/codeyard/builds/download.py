@@ -79,9 +79,10 @@ async def _fetch_all(job: Job) -> SourceFacts:
     staged = job.tools.sandbox.home / "incoming"
     for leftover in (staged, final):  # of an earlier process, which died in this step
         await asyncio.to_thread(remove_tree, leftover)
-    primary = await _fetch_one(job, job.sources.primary, staged, "src")
+    sources = await job.within(job.sources())
+    primary = await _fetch_one(job, sources.primary, staged, "src")
     facts = SourceFacts(f"{root}/src{_below(primary)}", primary.repo_url, primary.version, primary.resolved_version)
-    for spec in job.sources.secondary:
+    for spec in sources.secondary:
         assert spec.identifier is not None
         fetched = await _fetch_one(job, spec, staged, spec.identifier)
         directory = f"{root}/{spec.identifier}{_below(fetched)}"

@@ -15,7 +15,7 @@ from codeyard.builds.environment import SourceFacts
 from codeyard.builds.model import Outcome, Phase, Settings, Status
 from codeyard.builds.phases import timed_out
 from codeyard.builds.script import Place, evaluation
-from codeyard.builds.tools import Sources, Tools
+from codeyard.builds.tools import Tools, WhichSources
 from codeyard.errors import CodeyardError
 from codeyard.events import Event
 from codeyard.executors import Command, Exit, Sandbox, SandboxLost
@@ -44,7 +44,7 @@ class Vanished(SandboxLost):
 class Job:
     """See the module. What must last is in `facts`, which the finished steps gave; the rest is found again."""
 
-    def __init__(self, settings: Settings, sources: Sources, tools: Tools) -> None:
+    def __init__(self, settings: Settings, sources: WhichSources, tools: Tools) -> None:
         self.settings, self.sources, self.tools = settings, sources, tools
         self.facts: dict[str, Any] = {}
         self.succeeding = True

@@ -18,12 +18,12 @@ from codeyard.builds.download import download
 from codeyard.builds.job import Interrupted, Job, Vanished
 from codeyard.builds.model import SUCCEEDED, USER_PHASES, Build, Context, Outcome, Phase, Settings, Status
 from codeyard.builds.phases import finish_phase, submit
-from codeyard.builds.tools import Sources, Tools
+from codeyard.builds.tools import Tools, WhichSources
 from codeyard.builds.upload import upload
 from codeyard.durable import Answer, Steps
 from codeyard.errors import CodeyardError, Fault, NotFound
 from codeyard.events import ArtifactMade, BuildEnded, CacheUsed, PhaseEnded, PhaseStarted, ReportMade
-from codeyard.executors import SandboxLost
+from codeyard.executors import SandboxLost, SandboxTaken
 
 UNABLE_TO_PULL = "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE"
 FOUND_DEAD = "BUILD_CONTAINER_FOUND_DEAD"
@@ -37,7 +37,7 @@ class Finished:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def run_build(settings: Settings, sources: Sources, tools: Tools, steps: Steps) -> Finished:
+async def run_build(settings: Settings, sources: WhichSources, tools: Tools, steps: Steps) -> Finished:
     """Run the build to its end, or from where another process left it."""
     job = Job(settings, sources, tools)
     build = submit(settings.id, settings.submitted)
@@ -90,7 +90,7 @@ def _broken(phase: Phase, error: CodeyardError | OSError) -> Outcome:
     if isinstance(error, NotFound) and phase is Phase.PROVISIONING:
         return Outcome(Status.FAILED, Context(UNABLE_TO_PULL, str(error)))
     if isinstance(error, SandboxLost):
-        status = Status.FAULT if isinstance(error, Vanished) else Status.FAILED
+        status = Status.FAULT if isinstance(error, Vanished | SandboxTaken) else Status.FAILED
         return Outcome(status, Context(FOUND_DEAD, str(error)))
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""

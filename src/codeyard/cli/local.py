@@ -40,7 +40,7 @@ from codeyard.builds.model import (
     VariableType,
 )
 from codeyard.builds.run import Finished, run_build
-from codeyard.builds.tools import Sources, Tools
+from codeyard.builds.tools import Sources, Tools, WhichSources
 from codeyard.durable.journal import Journal
 from codeyard.errors import Conflict, Invalid, NotFound
 from codeyard.events import BuildStarted, Event, Progressed
@@ -52,7 +52,7 @@ from codeyard.secrets import Secret, SecretProvider, SecretReference
 from codeyard.sources import parse_location, split_credential
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from codeyard.artifacts.buckets import Bucket
 
 T = TypeVar("T")
 _EVENT_AT_MOST = 4 << 20  # bytes: a command may be as long as a buildspec
@@ -298,7 +298,7 @@ def _cache(root: Path) -> CacheStore:
     return CacheStore(root, DiskStore(root / "blobs"))
 
 
-def _open_bucket(url: str) -> "ObjectStore":
+def _open_bucket(url: str) -> "Bucket":
     from codeyard.artifacts.object_store import open_bucket
 
     return open_bucket(url)
@@ -328,12 +328,17 @@ def _settings(request: Request) -> Settings:
     )
 
 
-def _sources(request: Request) -> Sources:
+def _sources(request: Request) -> WhichSources:
     cwd = Path(request.cwd)
-    return Sources(
+    sources = Sources(
         parse_location(request.source, cwd, version=request.source_version),
         tuple(parse_location(text, cwd, identifier=identifier) for identifier, text in request.secondary.items()),
     )
+
+    async def which() -> Sources:
+        return sources
+
+    return which
 
 
 def _conclude(home: Path, finished: Finished) -> None:
