@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.aws import Refused
+from codeyard.builds.project import from_json, to_json
 from codeyard.builds.project_input import created
+from codeyard.builds.project_overrides import overridden
 from codeyard.builds.project_rules import LIMIT, is_name
-from tests.builds.projects import NOW, environment, project, project_input
+from tests.builds.projects import MODEL, NOW, ROLE, environment, project, project_input
+from tests.wire.generate import valid
 
 GIT = {"type": "GITHUB", "location": "https://github.com/o/r"}
 S3 = {"type": "S3", "location": "bucket"}
@@ -155,6 +158,20 @@ def test_a_name_is_one_that_the_model_allows(text: str) -> None:
     allowed = 2 <= len(text) <= 150 and text.isascii() and text.replace("-", "a").replace("_", "a").isalnum()
 
     assert is_name(text) == (allowed and text[0] not in "-_")
+
+
+@given(valid(MODEL.operation_model("CreateProject").input_shape))
+def test_whatever_the_model_allows_makes_a_project_or_is_refused(given: dict[str, Any]) -> None:
+    with suppress(Refused):
+        made = created({**given, "name": "site", "serviceRole": ROLE}, NOW)
+        assert from_json(to_json(made)) == made
+
+
+@given(valid(MODEL.operation_model("StartBuild").input_shape))
+def test_whatever_the_model_allows_to_override_makes_a_project_or_is_refused(given: dict[str, Any]) -> None:
+    with suppress(Refused):
+        changed = overridden(project(), {**given, "serviceRoleOverride": None})
+        assert from_json(to_json(changed)) == changed
 
 
 @given(st.text(max_size=60), st.sampled_from(["GITHUB", "S3", "BITBUCKET", "CODECOMMIT"]), st.none() | st.text())

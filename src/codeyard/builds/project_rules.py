@@ -29,10 +29,8 @@ from codeyard.errors import Invalid
 LIMIT = 1 << 20  # bytes of a project as it is stored
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,149}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,127}")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-_PREFIXED = re.compile(
-    r"(?:arn:aws[a-z-]*:s3:::)?[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9](?:/[^\x00-\x1f\x7f]{0,1024})?"
-)
+_BUCKET = re.compile(r"(?:arn:aws:s3:::)?[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_PREFIXED = re.compile(r"(?:arn:aws:s3:::)?[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9](?:/[^\x00-\x1f\x7f]{0,1024})?")
 _GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")  # CreateLogGroup, logGroupName
 _STREAM = re.compile(
     r"[^:*\x00-\x1f]{1,400}"

@@ -5,7 +5,6 @@ host. A token that was imported for a whole account goes to the type's own host 
 """
 
 import posixpath
-import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -39,7 +38,7 @@ _HOSTS = {
 }
 _OWN_SERVERS = (SourceType.GITHUB_ENTERPRISE, SourceType.GITLAB_SELF_MANAGED)
 _LOCATION_LIMIT = 2048  # characters
-_BUCKET_ARN = re.compile(r"arn:aws[a-z-]*:s3:::")
+_BUCKET_ARN = "arn:aws:s3:::"
 
 
 def spec_of(
@@ -102,7 +101,7 @@ def _located(source: ProjectSource) -> SourceSpec:
         raise Invalid("location", f"it is longer than {_LOCATION_LIMIT}.", "Shorten it.")
     nowhere = Path("/")  # neither form below looks at the disk
     if source.type is SourceType.S3:
-        name = _BUCKET_ARN.sub("", location, count=1)
+        name = location.removeprefix(_BUCKET_ARN)
         if "/" not in name:
             raise Invalid("location", "it is neither bucket/key nor bucket/folder/.", "Name a zip, or end it in a /.")
         return parse_location(f"s3://{name}", nowhere)
