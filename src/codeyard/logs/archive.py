@@ -108,7 +108,7 @@ class ArchivedLog:
 
     def _write(self, piece: LogPiece) -> None:
         if self._times is not None:
-            self._times.note(self._size, int(self._now().timestamp() * 1000))
+            self._times.note(self._size, len(piece.content), int(self._now().timestamp() * 1000))
         view = memoryview(piece.content)
         while view:
             view = view[os.write(self._log, view) :]

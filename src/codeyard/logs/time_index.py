@@ -36,13 +36,13 @@ class TimeIndex:
         os.ftruncate(self._file, entries * ENTRY.size)
         self._covered = written if entries else 0
 
-    def note(self, offset: int, moment: int) -> None:
-        """What is about to be written at `offset` is written at `moment`. Time never goes back."""
-        moment = max(moment, self._last)
-        if offset < self._covered or (self._last >= 0 and moment < self._last + _GRAIN):
+    def note(self, offset: int, length: int, moment: int) -> None:
+        """So many bytes are about to be written at `offset`, at `moment`. Time never goes back."""
+        moment, start = max(moment, self._last), max(offset, self._covered)
+        if start >= offset + length or (self._last >= 0 and moment < self._last + _GRAIN):
             return
         self._last = moment
-        os.write(self._file, ENTRY.pack(offset, moment))
+        os.write(self._file, ENTRY.pack(start, moment))
 
     def close(self) -> None:
         """Mark that nothing follows."""
