@@ -3,7 +3,8 @@
 import pytest
 from obstore import exceptions
 
-from codeyard.artifacts.object_store import _answered, open_bucket, upload
+from codeyard.artifacts.buckets import Note
+from codeyard.artifacts.object_store import _answered, open_bucket
 from codeyard.errors import CodeyardError, Denied
 from tests.artifacts.servers import KEYS, s3_server
 
@@ -12,7 +13,7 @@ def test_a_bucket_that_is_not_there_is_told_in_its_own_words(monkeypatch: pytest
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     with s3_server() as address, pytest.raises(CodeyardError) as refused:
-        upload(open_bucket("s3://nosuchbucket", endpoint=address), "key", b"x", {})
+        open_bucket("s3://nosuchbucket", endpoint=address).write("key", b"x", Note())
 
     assert "NoSuchBucket: The specified bucket does not exist" in refused.value.why
     assert "<" not in refused.value.why

@@ -1,8 +1,10 @@
 """Where artifacts go."""
 
+import gzip
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,14 @@ from hypothesis import strategies as st
 from codeyard.artifacts import Tree
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.object_store import open_bucket
-from codeyard.artifacts.publish import NamespaceType, Packaging, layout, publish_to_bucket, publish_to_directory
+from codeyard.artifacts.publish import (
+    NamespaceType,
+    Packaging,
+    layout,
+    publish_log,
+    publish_to_bucket,
+    publish_to_directory,
+)
 from codeyard.artifacts.transfer import everything, store_tree
 from codeyard.errors import CodeyardError, Conflict, Fault, Invalid
 from tests.artifacts.files import contents, lay
@@ -199,7 +208,13 @@ def test_a_read_only_directory_is_the_callers_mistake(
 
 def test_a_folder_goes_to_a_bucket(tree: Tree, store: DiskStore, s3_keys: str) -> None:
     published = publish_to_bucket(
-        tree, store, "s3://artifacts/pre/fix/", "P/app", Packaging.NONE, build_arn=ARN, endpoint=s3_keys
+        tree,
+        store,
+        "s3://artifacts/pre/fix/",
+        "P/app",
+        Packaging.NONE,
+        build_arn=ARN,
+        open_bucket=partial(open_bucket, endpoint=s3_keys),
     )
 
     assert published.location == "arn:aws:s3:::artifacts/pre/fix/P/app"
@@ -233,7 +248,9 @@ def test_a_large_file_goes_to_a_bucket_in_parts(store: DiskStore, tmp_path: Path
     root = lay(tmp_path / "large", {"large": content})
     tree = store_tree(root, everything(root), store)
 
-    publish_to_bucket(tree, store, "s3://artifacts", "large", Packaging.NONE, endpoint=s3_keys)
+    publish_to_bucket(
+        tree, store, "s3://artifacts", "large", Packaging.NONE, open_bucket=partial(open_bucket, endpoint=s3_keys)
+    )
 
     assert client(s3_keys).get_object(Bucket="artifacts", Key="large/large")["Body"].read() == content
 
@@ -243,12 +260,33 @@ def test_links_need_a_zip_in_a_bucket(store: DiskStore, tmp_path: Path, s3_keys:
     tree = store_tree(root, everything(root), store)
 
     with pytest.raises(Invalid, match="links"):
-        publish_to_bucket(tree, store, "s3://artifacts", "l", Packaging.NONE, endpoint=s3_keys)
+        publish_to_bucket(
+            tree, store, "s3://artifacts", "l", Packaging.NONE, open_bucket=partial(open_bucket, endpoint=s3_keys)
+        )
 
 
 def test_a_bucket_that_is_not_there_is_named(tree: Tree, store: DiskStore, s3_keys: str) -> None:
     with pytest.raises(CodeyardError, match=r"nowhere|index\.html"):
-        publish_to_bucket(tree, store, "s3://nowhere", "a", Packaging.NONE, endpoint=s3_keys)
+        publish_to_bucket(
+            tree, store, "s3://nowhere", "a", Packaging.NONE, open_bucket=partial(open_bucket, endpoint=s3_keys)
+        )
+
+
+@pytest.mark.parametrize(
+    ("location", "key"),
+    [
+        ("artifacts", f"{UUID}.gz"),
+        ("artifacts/logs", f"logs/{UUID}.gz"),
+        ("arn:aws:s3:::artifacts/a/b/", f"a/b/{UUID}.gz"),
+    ],
+)
+def test_a_log_goes_to_a_bucket_packed(s3_keys: str, location: str, key: str) -> None:
+    arn = publish_log(partial(open_bucket, endpoint=s3_keys), location, UUID, iter([b"one\n", b"two\n"]), build_arn=ARN)
+
+    found = client(s3_keys).get_object(Bucket="artifacts", Key=key)
+    assert arn == f"arn:aws:s3:::artifacts/{key}"
+    assert gzip.decompress(found["Body"].read()) == b"one\ntwo\n"
+    assert found["Metadata"] == {"codebuild-buildarn": ARN}
 
 
 @pytest.mark.parametrize("url", ["s3://", "nonsense", "ftp://host/x", ""])

@@ -18,7 +18,7 @@ from obstore.store import MemoryStore, ObjectStore
 
 from codeyard.artifacts import BlobStore, Digest, Holder, Kind, read
 from codeyard.artifacts.disk import DiskStore
-from codeyard.artifacts.object_store import ObjectBlobStore, open_bucket
+from codeyard.artifacts.object_store import ObjectBlobStore, open_store
 from codeyard.errors import Conflict, Fault, Invalid, NotFound
 from tests.artifacts.servers import KEYS, client, s3_server
 
@@ -69,7 +69,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[BlobStore, Spo
             return in_bucket(MemoryStore())
         case _:
             address = request.getfixturevalue("s3_address")
-            return in_bucket(open_bucket(f"s3://blobs/{uuid4()}", endpoint=address))
+            return in_bucket(open_store(f"s3://blobs/{uuid4()}", endpoint=address))
 
 
 @pytest.fixture

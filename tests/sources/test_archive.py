@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.artifacts.object_store import open_bucket
+from codeyard.artifacts.object_store import RemoteBucket, open_bucket
 from codeyard.errors import Invalid
 from codeyard.sources import Fetched, SourceError, SourceKind, SourceSpec, parse_location
 from codeyard.sources.archive import NoSource, S3FolderSource, S3ZipSource, ZipSource, _target
@@ -195,7 +195,7 @@ async def test_a_server_that_is_not_there_is_told_without_the_keys(
 
         retry = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
         options: Any = {"client_options": {"allow_http": True}, "retry_config": retry}
-        return S3Store(url.removeprefix("s3://"), endpoint="http://127.0.0.1:9", **options)
+        return RemoteBucket(S3Store(url.removeprefix("s3://"), endpoint="http://127.0.0.1:9", **options))
 
     with pytest.raises(SourceError, match=r"Unable to download s3://sources/src\.zip") as error:
         await S3ZipSource(impatient).fetch(parse_location("s3://sources/src.zip", out), out, quiet)

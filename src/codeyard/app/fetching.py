@@ -4,15 +4,11 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from codeyard.errors import Invalid, NotFound
+from codeyard.artifacts.buckets import OpenBucket, read_text
+from codeyard.errors import CodeyardError, NotFound
 from codeyard.sources import Fetched, Source, SourceKind, SourceSpec
 
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
-
-OpenBucket = Callable[[str], "ObjectStore"]
 _BUILDSPEC_AT_MOST = 1 << 20
 
 
@@ -55,16 +51,8 @@ def object_reader(open_bucket: OpenBucket) -> Callable[[str], Awaitable[str]]:
 
 
 def _read_object(arn: str, open_bucket: OpenBucket) -> str:
-    import obstore
-
-    bucket, _, key = arn.rpartition(":")[2].partition("/")
     try:
-        found = obstore.get(open_bucket(f"s3://{bucket}"), key)
-        if found.meta["size"] > _BUILDSPEC_AT_MOST:
-            raise Invalid(f"buildspec {arn}", f"it has more than {_BUILDSPEC_AT_MOST} bytes.", "Write a shorter one.")
-        return bytes(found.bytes()).decode()
-    except (OSError, obstore.exceptions.BaseError, UnicodeDecodeError) as error:
-        why = str(error).splitlines()[0]
-        raise NotFound(
-            f"buildspec {arn}: {why}", "it cannot be read.", "Check the bucket, the key and who may."
-        ) from error
+        return read_text(open_bucket, arn, _BUILDSPEC_AT_MOST)
+    except CodeyardError as error:
+        fix = "Check the bucket, the key and who may."
+        raise NotFound(f"buildspec {arn}: {error.why}", "it cannot be read.", fix) from error

@@ -1,4 +1,4 @@
-"""A BlobStore in a bucket: S3 and its kin at any endpoint, another cloud's, or a directory or the memory for tests.
+"""A Bucket, and a BlobStore in one: S3 and its kin at any endpoint, another cloud's, or a directory or the memory.
 
 A blob is one object, `blobs/<2 digits>/<62 digits>` below the prefix; an upload is visible only once it is complete.
 A call waits for the network: several at once, from threads, are what makes it quick.
@@ -20,6 +20,7 @@ from obstore import exceptions
 from obstore.store import ObjectStore, S3Store, from_url
 
 from codeyard.artifacts import Blob, Digest, Holder, Kind, Swept
+from codeyard.artifacts.buckets import Download, Listed, Note
 from codeyard.artifacts.checking import Checked, damaged
 from codeyard.artifacts.failures import explained
 from codeyard.errors import Conflict, Denied, Fault, Invalid, NotFound
@@ -32,8 +33,32 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
+class RemoteBucket:
+    """A Bucket at an endpoint that speaks S3, or another cloud's. What it encrypts by, it decides itself."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @contextmanager
+    def read(self, key: str, version: str | None = None) -> Iterator[Download]:
+        with _answered(f"reading object {key!r}"):
+            answer = obstore.get(self._store, key, options={"version": version} if version else None)
+            pieces = (bytes(piece) for piece in answer.stream(min_chunk_size=4 << 20))
+            yield Download(answer.meta["size"], pieces)
+
+    def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
+        attributes = {**note.metadata, **({"Content-Type": note.content_type} if note.content_type else {})}
+        upload(self._store, key, content, attributes)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        with _answered(f"listing {prefix!r}"):
+            for page in obstore.list(self._store, prefix=prefix or None, chunk_size=1000):
+                for found in page:
+                    yield Listed(found["path"], found["size"])
+
+
 class ObjectBlobStore:
-    """Blobs in `bucket`, which `open_bucket` gives. Sweep only what is at least two days old where others may put."""
+    """Blobs in `bucket`, which `open_store` gives. Sweep only what is at least two days old where others may put."""
 
     def __init__(self, bucket: ObjectStore) -> None:
         self._bucket = bucket
@@ -135,7 +160,12 @@ class ObjectBlobStore:
         return (bytes(piece) for piece in answer.stream(min_chunk_size=1 << 20))
 
 
-def open_bucket(url: str, *, endpoint: str | None = None) -> ObjectStore:
+def open_bucket(url: str, *, endpoint: str | None = None) -> RemoteBucket:
+    """The bucket at a URL as `open_store` takes it."""
+    return RemoteBucket(open_store(url, endpoint=endpoint))
+
+
+def open_store(url: str, *, endpoint: str | None = None) -> ObjectStore:
     """The place at `s3://bucket/prefix`, `gs://…`, `az://…`, `file:///…` or `memory:///`.
 
     For S3, keys, region and endpoint come from the environment as for any AWS client (`AWS_ACCESS_KEY_ID`,
@@ -224,7 +254,7 @@ def _answered(what: str) -> Iterator[None]:
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
         raise Denied(what, f"the bucket refuses: {_first_line(error)}.", "Check the keys and the policy.") from error
     except FileNotFoundError as error:
-        raise NotFound(what, f"it is not there: {_first_line(error)}.", "Check the name of the bucket.") from error
+        raise NotFound(what, f"{_first_line(error)}.", "Check the name of the bucket.") from error
     except (exceptions.BaseError, ConnectionError, TimeoutError) as error:
         if _MACHINE_ROLE in str(error):
             raise Denied(

@@ -5,6 +5,7 @@ The layout is that of the CodeBuild API's ProjectArtifacts (path, namespaceType,
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from codeyard.artifacts import BlobStore, Digest, Entry, Kind, Tree, chunks
+from codeyard.artifacts.buckets import Bucket, Note, OpenBucket
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.transfer import move_over, place_tree
 from codeyard.errors import Conflict, Invalid
@@ -94,15 +96,15 @@ def publish_to_bucket(
     packaging: Packaging,
     *,
     build_arn: str = "",
-    endpoint: str | None = None,
+    open_bucket: OpenBucket | None = None,
+    encrypt_by: str | None = None,
 ) -> Published:
     """Put the artifact at `key` below `url` (`s3://bucket/prefix`), with the user metadata that CodeBuild gives.
 
     Objects with the same keys are replaced. Denied, NotFound or Fault as the bucket answers; Invalid for links in an
-    artifact that is not a zip: a bucket has none."""
-    from codeyard.artifacts.object_store import open_bucket, upload
-
-    bucket = open_bucket(url, endpoint=endpoint)
+    artifact that is not a zip: a bucket has none. `open_bucket` gives the bucket, by default as the environment says;
+    `encrypt_by` is AWS's name of the key that it encrypts by, if any."""
+    bucket = _opened(url, open_bucket)
     metadata = {"codebuild-buildarn": build_arn} if build_arn else {}
     scheme, _, rest = url.partition("://")
     where = "/".join(part for part in (rest.strip("/"), key) if part)
@@ -116,7 +118,7 @@ def publish_to_bucket(
             sums = write_zip(tree, store, cast(BinaryIO, file))
             file.seek(0)
             told = {"codebuild-content-md5": sums.md5, "codebuild-content-sha256": sums.sha256}
-            upload(bucket, key, cast(BinaryIO, file), metadata | told)
+            bucket.write(key, cast(BinaryIO, file), Note(metadata | told, key=encrypt_by))
         return Published(location, tree.digest, tree.files, sums.size, sums.md5, sums.sha256)
     if odd := [entry.path for entry in tree.entries if entry.kind is Kind.LINK]:
         raise Invalid(f"artifact file {odd[0]!r}", "a bucket has no links.", "Use ZIP, or turn enable-symlinks off.")
@@ -127,12 +129,48 @@ def publish_to_bucket(
         assert entry.digest is not None
         with store.open(entry.digest) as file:
             content = chunks(file) if entry.size > (8 << 20) else file.read()
-            upload(bucket, f"{key}/{entry.path}" if key else entry.path, content, metadata)
+            bucket.write(f"{key}/{entry.path}" if key else entry.path, content, Note(metadata, key=encrypt_by))
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="publish") as pool:
         for _ in pool.map(send, [entry for entry in tree.entries if entry.digest is not None]):
             pass
     return Published(location, tree.digest, tree.files, tree.size)
+
+
+def publish_log(
+    open_bucket: OpenBucket,
+    location: str,
+    build_uuid: str,
+    log: Iterable[bytes],
+    *,
+    build_arn: str = "",
+    encrypt_by: str | None = None,
+) -> str:
+    """Put the gzip of a build's log at `<prefix>/<uuid>.gz`; gives its ARN (reference 10.2).
+
+    `location` is `bucket[/prefix]`, or that as an ARN; `log` is its bytes, in pieces. Denied, NotFound, Fault."""
+    import gzip
+    import tempfile
+
+    name, _, prefix = location.removeprefix("arn:aws:s3:::").partition("/")
+    key = "/".join(part for part in (*prefix.split("/"), f"{build_uuid}.gz") if part)
+    with explained("packing a log"), tempfile.TemporaryFile() as file:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+            for piece in log:
+                packed.write(piece)
+        file.seek(0)
+        metadata = {"codebuild-buildarn": build_arn} if build_arn else {}
+        note = Note(metadata, "application/gzip", encrypt_by)
+        open_bucket(f"s3://{name}").write(key, cast(BinaryIO, file), note)
+    return f"arn:aws:s3:::{name}/{key}"
+
+
+def _opened(url: str, open_bucket: OpenBucket | None) -> Bucket:
+    if open_bucket is not None:
+        return open_bucket(url)
+    from codeyard.artifacts.object_store import open_bucket as of_the_environment
+
+    return of_the_environment(url)
 
 
 def _zip_to(tree: Tree, store: BlobStore, target: Path) -> tuple[int, str, str]:

@@ -90,7 +90,7 @@ async def _wanted(job: Job, moment: str) -> Wanted:
     elif evaluated:
         job.facts["cache_key"] = evaluated[0]
     return Wanted(
-        scope=scope_of(job.settings.id.project),
+        scope=job.settings.cache_scope or scope_of(job.settings.id.project),
         paths=spec.paths,
         key=evaluated[0] if evaluated else None,
         fallback_keys=evaluated[1:],

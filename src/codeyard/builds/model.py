@@ -133,13 +133,15 @@ COMPUTE_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class ArtifactTarget:
-    """Where a build's artifacts go. `location` is a directory or `s3://bucket/path`."""
+    """Where a build's artifacts go. `location` is a directory or `s3://bucket/path`; `name` may be `/` (5.2)."""
 
     location: str
     name: str
     zipped: bool = False  # one zip, instead of a folder of files
     namespaced: bool = False  # BUILD_ID is part of the path
     override_name: bool = True  # the buildspec's `name` is used
+    path: str | None = None  # of the project: before the build's id and the name
+    encrypt_by: str | None = None  # AWS's name of the key; None: encryptionDisabled
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class Settings:
     secondary_artifacts: dict[str, ArtifactTarget] = field(default_factory=dict)
     any_secondary: ArtifactTarget | None = None  # where those go, under their own names, that are not named there
     cache: bool = True
+    cache_scope: str | None = None  # who shares the cache; None: the project alone
     timeout: timedelta = timedelta(hours=1)
     log_path: str | None = None  # the log stream's name; None: the run's uuid
     encryption_key: str | None = None  # an ARN; None: that of AWS's own key for S3

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from codeyard.artifacts import BlobStore
+from codeyard.artifacts.buckets import OpenBucket
 from codeyard.artifacts.cache import CacheStore
 from codeyard.events import Event
 from codeyard.executors import Executor, SandboxSpec
@@ -25,6 +26,10 @@ class Sources:
     secondary: tuple[SourceSpec, ...] = ()
 
 
+# Asked for in DOWNLOAD_SOURCE, which fails if they cannot be told: a credential is missing, or may not be read.
+WhichSources = Callable[[], Awaitable[Sources]]
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """Everything that one build needs. `sandbox` says which place; its `home` is the build's own directory."""
@@ -39,4 +44,5 @@ class Tools:
     log: LogWriter
     emit: Callable[[Event], None]
     now: Callable[[], datetime]
+    open_bucket: OpenBucket | None = None  # for artifacts; None: as the environment says
     stop: asyncio.Event = field(default_factory=asyncio.Event)

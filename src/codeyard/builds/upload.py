@@ -52,7 +52,7 @@ async def _values(job: Job) -> dict[str, str]:
 
 async def _artifacts(job: Job, facts: dict[str, Any], values: dict[str, str]) -> Outcome:
     made: list[dict[str, Any]] = []
-    facts["artifacts"] = made
+    facts["artifacts"], facts["artifact_sums"] = made, {}
     spec, settings = job.buildspec.artifacts, job.settings
     if spec is None or settings.artifacts is None:
         return SUCCEEDED
@@ -66,19 +66,21 @@ async def _artifacts(job: Job, facts: dict[str, Any], values: dict[str, str]) ->
         wanted.append((identifier, secondary, target))
     for identifier, artifact, target in wanted:
         try:
-            made.append(await _make(job, identifier, artifact, target, values))
+            fact, sums = await _make(job, identifier, artifact, target, values)
         except Unmatched as error:
             job.say_each(f"artifact-{identifier}", error.lines)
             return _failed(error.what)
         except CodeyardError as error:
             return _failed(f"Failed to upload artifacts: {error}")
+        made.append(fact)
+        facts["artifact_sums"][identifier] = sums
     return SUCCEEDED
 
 
 async def _make(
     job: Job, identifier: str, spec: ArtifactsSpec, target: ArtifactTarget, values: dict[str, str]
-) -> dict[str, Any]:
-    """Store the tree, then publish it; gives the facts of its event."""
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Store the tree, then publish it; gives the facts of its event, and of a zip the sums that AWS tells."""
     source = (await job.place()).source
     groups = await gather(job, expand_selection(spec.selection, values, source), f"artifact-{identifier}")
     tree = await job.within(asyncio.to_thread(_store, job, identifier, groups))
@@ -87,13 +89,16 @@ async def _make(
         (name,) = await job.evaluate(f"name-{identifier}", (spec.name,))
     prefix = expand_text(spec.s3_prefix, values) if spec.s3_prefix else None
     published = await job.within(asyncio.to_thread(_publish, job, tree, target, name, prefix))
-    return {
+    fact = {
         "identifier": identifier,
         "location": published.location,
         "digest": f"sha256:{tree.digest}",
         "files": tree.files,
         "bytes": tree.size,
     }
+    if published.md5 is None or published.sha256 is None:
+        return fact, {}
+    return fact, {"md5sum": published.md5, "sha256sum": published.sha256}
 
 
 def _store(job: Job, identifier: str, groups: list[Group]) -> Tree:
@@ -123,10 +128,19 @@ def _publish(job: Job, tree: Tree, target: ArtifactTarget, name: str, prefix: st
     id, blobs = job.settings.id, job.tools.blobs
     packaging = Packaging.ZIP if target.zipped else Packaging.NONE
     namespace = NamespaceType.BUILD_ID if target.namespaced else NamespaceType.NONE
-    key = layout(None, namespace, name, id.run, packaging, s3_prefix=prefix)
+    key = layout(target.path, namespace, name, id.run, packaging, s3_prefix=prefix)
     if target.location.startswith("s3://"):
         arn = job.settings.owner.arn(f"build/{id}")
-        return publish_to_bucket(tree, blobs, target.location, key, packaging, build_arn=arn)
+        return publish_to_bucket(
+            tree,
+            blobs,
+            target.location,
+            key,
+            packaging,
+            build_arn=arn,
+            open_bucket=job.tools.open_bucket,
+            encrypt_by=target.encrypt_by,
+        )
     return publish_to_directory(tree, blobs, Path(target.location), key, packaging)
 
 

@@ -8,17 +8,16 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from codeyard.artifacts.buckets import Bucket, OpenBucket
 from codeyard.artifacts.zips import USUAL, extract_zip
-from codeyard.errors import CodeyardError, Invalid
+from codeyard.errors import CodeyardError, Denied, Invalid, NotFound
 from codeyard.sources import Fetched, SourceError, SourceKind, SourceSpec
-from codeyard.sources.copying import clear, in_thread, measure, told, trouble
+from codeyard.sources.copying import Cancelled, clear, in_thread, measure, told, trouble
 
 OBJECT_LIMIT = USUAL.entries
 SIZE_LIMIT = USUAL.size  # bytes, of a zip or of all objects of a folder
 AT_ONCE = 16  # downloads
-_PIECE = 4 << 20
 
 
 class ZipSource:
@@ -37,7 +36,7 @@ class ZipSource:
 class S3ZipSource:
     """A zip in a bucket; `open_bucket` gives the bucket at `s3://name`, as `artifacts.object_store` does."""
 
-    def __init__(self, open_bucket: Callable[[str], Any]) -> None:
+    def __init__(self, open_bucket: OpenBucket) -> None:
         self._open_bucket = open_bucket
 
     async def fetch(self, spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
@@ -59,7 +58,7 @@ class S3ZipSource:
 class S3FolderSource:
     """All objects whose keys begin as the location does, or a whole bucket."""
 
-    def __init__(self, open_bucket: Callable[[str], Any]) -> None:
+    def __init__(self, open_bucket: OpenBucket) -> None:
         self._open_bucket = open_bucket
 
     async def fetch(self, spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
@@ -115,26 +114,29 @@ async def _unpack(packed: Path, name: str, destination: Path) -> None:
         inside.rmdir()
 
 
-async def _list(bucket: Any, prefix: str) -> list[tuple[str, int]]:
-    """Keys, as the bucket's client has them, and sizes."""
-    import obstore
+async def _list(bucket: Bucket, prefix: str) -> list[tuple[str, int]]:
+    """Keys and sizes. Consoles make an empty object named `dir/` for a directory; its key loses the slash here."""
 
-    found: list[tuple[str, int]] = []
-    total = 0
-    async for page in obstore.list(bucket, prefix=prefix or None, chunk_size=1000):
-        for item in page:
-            found.append((item["path"], item["size"]))
-            total += item["size"]
-        if len(found) > OBJECT_LIMIT or total > SIZE_LIMIT:
-            raise SourceError(
-                "Unable to download the folder",
-                f"it has more than {OBJECT_LIMIT} objects or {SIZE_LIMIT >> 30} GB.",
-                "Name a smaller one.",
-            )
-    return found
+    def work(stopped: Callable[[], bool]) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        total = 0
+        for key, size in bucket.list(prefix):
+            found.append((key if size else key.rstrip("/"), size))
+            total += size
+            if stopped():
+                raise Cancelled
+            if len(found) > OBJECT_LIMIT or total > SIZE_LIMIT:
+                raise SourceError(
+                    "Unable to download the folder",
+                    f"it has more than {OBJECT_LIMIT} objects or {SIZE_LIMIT >> 30} GB.",
+                    "Name a smaller one.",
+                )
+        return found
+
+    return await in_thread(work)
 
 
-async def _download_all(bucket: Any, prefix: str, objects: list[tuple[str, int]], destination: Path) -> None:
+async def _download_all(bucket: Bucket, prefix: str, objects: list[tuple[str, int]], destination: Path) -> None:
     folder = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
     parents = {key[:at] for key, _ in objects for at, letter in enumerate(key) if letter == "/"}
     waiting = iter([(key, size) for key, size in objects if not (size == 0 and key in parents)])
@@ -145,9 +147,8 @@ async def _download_all(bucket: Any, prefix: str, objects: list[tuple[str, int]]
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 await _download(bucket, key, target, None)
-            except FileNotFoundError:
-                # Consoles make an empty object named `dir/` for a directory; its listed key has lost the slash.
-                if size:
+            except NotFound:
+                if size:  # else it was a directory
                     raise
                 target.mkdir(exist_ok=True)
             except OSError as error:  # an object in the way of a directory
@@ -162,7 +163,8 @@ async def _all_or_none(work: list[Awaitable[None]]) -> None:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second time would keep it from waiting for its thread
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -175,50 +177,43 @@ def _target(destination: Path, path: str, key: str) -> Path:
     return destination.joinpath(*parts)
 
 
-async def _download(bucket: Any, key: str, target: Path, version: str | None) -> None:
-    import obstore
+async def _download(bucket: Bucket, key: str, target: Path, version: str | None) -> None:
+    def work(stopped: Callable[[], bool]) -> None:
+        with bucket.read(key, version) as found:
+            if found.size > SIZE_LIMIT:
+                raise SourceError(
+                    f"Unable to download {key!r}", f"it has more than {SIZE_LIMIT >> 30} GB.", "Name another."
+                )
+            try:
+                with target.open("xb") as file:
+                    for piece in found.pieces:
+                        file.write(piece)
+                        if stopped():
+                            raise Cancelled
+            except OSError as error:
+                raise trouble(str(target), error) from None
 
-    answer = await obstore.get_async(bucket, key, options={"version": version} if version else None)
-    if answer.meta["size"] > SIZE_LIMIT:
-        raise SourceError(f"Unable to download {key!r}", f"it has more than {SIZE_LIMIT >> 30} GB.", "Name another.")
-    try:
-        with target.open("xb") as file:
-            async for piece in answer.stream(min_chunk_size=_PIECE):
-                file.write(piece)
-    except OSError as error:
-        raise trouble(str(target), error) from None
+    await in_thread(work)
 
 
 @contextmanager
 def _explained(location: str) -> Iterator[None]:
     """A bucket's answers as AWS words them, with no request in them."""
-    from obstore import exceptions
-
     try:
         yield
-    except CodeyardError as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"Unable to download {location}", f"{error.what}: {error.why}", error.fix) from None
-    except FileNotFoundError as error:
-        text = str(error)
-        for code, message in _NOT_THERE.items():
-            if code in text:
-                raise SourceError(f"{code}: {message}", f"{location} is not there.", "Check the address.") from None
-        raise SourceError(
-            "NoSuchKey: The specified key does not exist.", f"{location} is not there.", "Check the address."
-        ) from None
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+    except SourceError:
+        raise
+    except NotFound as error:
+        code = next((code for code in _NOT_THERE if code in error.why), "NoSuchKey")
+        raise SourceError(f"{code}: {_NOT_THERE[code]}", f"{location} is not there.", "Check the address.") from None
+    except Denied:
         raise SourceError(
             "AccessDenied: Access Denied",
             f"the credentials here may not read {location}.",
             "Give them s3:GetObject, s3:GetObjectVersion and s3:ListBucket.",
         ) from None
-    except (exceptions.BaseError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise SourceError(
-            f"Unable to download {location}", reason, "Check the endpoint, the region, the credentials and the version."
-        ) from None
+    except CodeyardError as error:
+        raise SourceError(f"Unable to download {location}", f"{error.what}: {error.why}", error.fix) from None
 
 
 _NOT_THERE = {
