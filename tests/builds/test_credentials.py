@@ -11,6 +11,7 @@ from sqlalchemy import text
 from codeyard.aws import Refused
 from codeyard.builds.credentials import SourceCredentials
 from codeyard.builds.project import Project
+from codeyard.builds.project_overrides import overridden
 from codeyard.errors import Denied, Fault, NotFound
 from codeyard.ident import Owner
 from codeyard.secrets import Secret, SecretReference, missing_parameter, missing_secret
@@ -156,6 +157,16 @@ async def test_a_public_repository_needs_nothing_and_another_host_gets_nothing(
 
     assert await shown(credentials, project(source={**GITHUB, "location": "https://evil.example/r"})) is None
     assert await shown(credentials, project(source={"type": "S3", "location": "bucket/a.zip"})) is None
+
+
+async def test_a_secrets_token_goes_nowhere_else_when_a_start_names_another_location(
+    credentials: SourceCredentials,
+) -> None:
+    made = project(source={**GITHUB, "auth": {"type": "SECRETS_MANAGER", "resource": SECRET}})
+    changed = overridden(made, {"sourceLocationOverride": "https://evil.example/o/r"})
+
+    with pytest.raises(Denied, match="goes to that host alone"):
+        await shown(credentials, changed)
 
 
 async def test_connections_and_missing_secrets_are_explained(credentials: SourceCredentials) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from codeyard.builds.members import from_members
 from codeyard.builds.project_parts import ProjectSource
-from codeyard.builds.project_sources import auth_of, credential_of, spec_of, takes_default
+from codeyard.builds.project_sources import auth_of, credential_of, spec_of, takes_tokens
 from codeyard.errors import Denied, Invalid
 from codeyard.sources import SourceKind, SourceSpec
 
@@ -114,8 +114,8 @@ def test_a_directory_beside_the_servers_is_one() -> None:
         ("CODECOMMIT", "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/r", False),
     ],
 )
-def test_an_accounts_token_goes_to_the_host_it_is_for(kind: str, location: str, taken: bool) -> None:
-    assert takes_default(source(kind, location)) is taken
+def test_a_token_goes_to_the_host_it_is_for(kind: str, location: str, taken: bool) -> None:
+    assert takes_tokens(source(kind, location)) is taken
 
 
 @pytest.mark.parametrize(

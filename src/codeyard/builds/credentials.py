@@ -8,7 +8,7 @@ from codeyard.builds.credential_rules import SERVERS, Imported, credential_arn, 
 from codeyard.builds.credentials_table import StoredCredential
 from codeyard.builds.project import Project
 from codeyard.builds.project_parts import AuthType, ProjectSource
-from codeyard.builds.project_sources import auth_of, credential_of, takes_default
+from codeyard.builds.project_sources import auth_of, credential_of, takes_tokens
 from codeyard.errors import Denied, Fault
 from codeyard.ident import Owner
 from codeyard.secrets import Secret, SecretProvider, SecretReference
@@ -63,11 +63,14 @@ class SourceCredentials:
         if auth.type is AuthType.CODECONNECTIONS:
             fix = "Import a personal access token, or name a secret."
             raise Denied("source auth CODECONNECTIONS", "there are no connections here.", fix)
+        if not takes_tokens(source):
+            why = f"a token for {source.type} goes to that host alone, by https."
+            raise Denied("source auth SECRETS_MANAGER", why, "For a server of your own use the type that is for it.")
         return await _from_secret(auth.resource or "", source.type, secrets)
 
     async def _default(self, owner: Owner, source: ProjectSource, secrets: SecretProvider) -> Credential | None:
         here = {each.server_type: each for each in await self.list(owner)}
-        if source.type not in here or not takes_default(source):
+        if source.type not in here or not takes_tokens(source):
             return None
         opened = self._opened(owner, here[source.type])
         if opened.resource is not None:

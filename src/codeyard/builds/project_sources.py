@@ -1,7 +1,7 @@
 """What a project's sources mean to the part that brings them, and whom a token may be shown to. Pure.
 
 Any git URL may stand under any of the git types: https and http, ssh, user@host:path and file, not only the type's own
-host. A token that was imported for a whole account goes to the type's own host alone; see `takes_default`.
+host. A token goes to the type's own host alone, where it has one; see `takes_tokens`.
 """
 
 import posixpath
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from codeyard.builds.project_parts import AuthType, ProjectSource, SourceAuth, SourceType
+from codeyard.builds.project_parts import ProjectSource, SourceAuth, SourceType
 from codeyard.errors import Denied, Invalid
 from codeyard.secrets import Secret
 from codeyard.sources import Credential, SourceKind, SourceSpec, parse_location
@@ -75,14 +75,13 @@ def auth_of(source: ProjectSource, primary: ProjectSource) -> SourceAuth | None:
     return primary.auth if primary.type is SourceType.NO_SOURCE else None
 
 
-def takes_default(source: ProjectSource) -> bool:
-    """Whether the account's own credential for this type may be shown to the source's server.
+def takes_tokens(source: ProjectSource) -> bool:
+    """Whether a token for servers of this type may be shown to the one where the source is.
 
-    For GitHub, GitLab and Bitbucket only to that host and by https: whoever may write a project could else send the
-    token anywhere. The other types have servers of one's own, and their tokens go to whichever is named, as AWS's do.
+    For GitHub, GitLab and Bitbucket only to that host and by https: whoever may write a project, or start its builds
+    from another location, could else send the token anywhere. The other types have servers of one's own, and their
+    tokens go to whichever is named, as AWS's do.
     """
-    if source.auth is not None and source.auth.type is not AuthType.OAUTH:
-        return False
     parts = urlsplit(source.location or "")
     if source.type in _OWN_SERVERS:
         return parts.scheme in ("https", "http")
