@@ -28,6 +28,10 @@ class SandboxLost(Fault):
     """The sandbox ended by itself, with a command perhaps half done."""
 
 
+class SandboxTaken(SandboxLost):
+    """It was lost by nothing that the build did: what it ran on was started again."""
+
+
 class NoImage(NotFound):
     """The image is not here and could not be brought; `what` is AWS's text (reference 2.5)."""
 

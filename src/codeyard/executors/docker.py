@@ -19,8 +19,8 @@ from typing import IO, cast
 
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid
 from codeyard.executors import Ability, Command, Exit, Network, SandboxLost, SandboxSpec
-from codeyard.executors.docker_container import ROOT, State, cannot_make, container, judge, lost
-from codeyard.executors.docker_engine import Answer, Endpoint, Engine, whole
+from codeyard.executors.docker_container import ROOT, State, cannot_make, container, judge, lost, restarted
+from codeyard.executors.docker_engine import Answer, Endpoint, Engine, EngineAway, NoAccess, NoEngine, whole
 from codeyard.executors.docker_images import Login, docker_login, names, pull, unable_to_pull
 from codeyard.executors.loopback import listen_within
 from codeyard.executors.processes import ProcessId
@@ -28,6 +28,7 @@ from codeyard.executors.supervisor import Control
 from codeyard.executors.tar_stream import pack, pack_directories, unpack
 
 _PATIENCE = 60.0  # seconds that an engine may be away (it is restarted, say) before what runs is given up
+_OUTAGES = 3  # of the engine, that opening one sandbox outlasts
 _SLOW = 300.0  # seconds that the engine may take to start or to end a container on a busy machine
 _FILES = 65_536  # that a process may have open
 
@@ -58,7 +59,7 @@ class DockerSandbox:
         try:
             return await self._control.run(command, self._alive)
         except SandboxLost:
-            raise lost(self._spec, await self._state()) from None
+            raise await self._lost() from None
 
     async def fetch(self, path: str, into: Path) -> bool:
         def read(response: HTTPResponse) -> bool | Answer:
@@ -66,6 +67,7 @@ class DockerSandbox:
                 return Answer(response.status, response.read(65_536))
             return unpack(cast(IO[bytes], response), into)
 
+        await self._engine.back(_PATIENCE)
         found = await self._engine.stream("GET", self._path("archive"), {"path": _absolute(path)}, read, silence=_SLOW)
         if isinstance(found, bool):
             return found
@@ -76,6 +78,7 @@ class DockerSandbox:
     async def place(self, source: Path, path: str) -> None:
         # The engine unpacks into a directory that is there, and makes what lacks below it, root's, by itself. An entry
         # for a directory that is there would give it our mode and owner: so none for the path's own, unless it is new.
+        await self._engine.back(_PATIENCE)
         there, below = _absolute(path), ""
         while not await self._has(there):
             there, _, name = there.rpartition("/")
@@ -93,7 +96,7 @@ class DockerSandbox:
 
     async def listen(self, port: int) -> socket.socket:
         if not await self._alive():
-            raise lost(self._spec, await self._state())
+            raise await self._lost()
         if self._process is None:
             raise Denied(
                 f"cannot listen inside container {_name(self._spec)}",
@@ -163,6 +166,12 @@ class DockerSandbox:
         self._process = _seen(state)
         return True
 
+    async def _lost(self) -> SandboxLost:
+        state, until = await self._state(), f"{time.time():.9f}"
+        answer = await self._engine.call("GET", "/events", {"since": "1", "until": until}, patience=_PATIENCE)
+        began_anew = answer.ok and restarted(answer.body, self._container)
+        return lost(self._spec, state, restarted=began_anew)
+
     async def _state(self) -> State | None:
         return await inspect(self._engine, self._container)
 
@@ -204,12 +213,22 @@ class DockerExecutor:
     async def open(self, spec: SandboxSpec) -> DockerSandbox:
         if not spec.image:
             raise Invalid("no image", "the docker executor starts builds from one.", "Name one with --image.")
-        control = Control(spec, ROOT)
-        control.prepare()
-        for image in names(spec.image):
-            if (sandbox := await self._begin(spec, image)) is not None:
+        for _ in range(_OUTAGES):
+            try:
+                return await self._open(spec, spec.image)
+            except (NoEngine, NoAccess):
+                raise
+            except EngineAway as error:  # whatever it had done so far is found again by its name
+                spec.progress(f"{error.what}: {error.why} Waiting for it")
+                await self._engine.back(_PATIENCE)
+        return await self._open(spec, spec.image)
+
+    async def _open(self, spec: SandboxSpec, image: str) -> DockerSandbox:
+        Control(spec, ROOT).prepare()
+        for name in names(image):
+            if (sandbox := await self._begin(spec, name)) is not None:
                 return sandbox
-        image = names(spec.image)[-1]
+        image = names(image)[-1]
         await pull(self._engine, image, self._login, spec.progress)
         if (sandbox := await self._begin(spec, image)) is not None:
             return sandbox

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from codeyard.errors import CodeyardError, Fault, Invalid
-from codeyard.executors import Ability, Network, SandboxLost, SandboxSpec
+from codeyard.executors import Ability, Network, SandboxLost, SandboxSpec, SandboxTaken
 from codeyard.executors.docker_images import unable_to_pull
 
 ROOT = "/codebuild"
 
 _ID, _HOME = "codeyard.sandbox", "codeyard.home"  # labels
 _FILES = 65_536
+_REMEMBERED = 256  # events
 # Or git refuses to work in a repository that is another user's ("dubious ownership"); since git 2.31 and 2.36.
 _TRUSTING = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 
@@ -155,6 +156,16 @@ def _mounts(mounts: Iterable[tuple[Path, str, bool]], *, relabel: bool) -> dict[
     }
 
 
+def restarted(events: bytes, id: str) -> bool:
+    """Whether an engine that remembers these events (GET /events, a JSON line each) is another than started it.
+
+    It keeps the last 256 in memory alone: https://github.com/moby/moby/blob/v20.10.24/daemon/events/events.go
+    """
+    lines = events.splitlines()
+    began = any(line for line in lines if f'"{id}"'.encode() in line and b'"Action":"start"' in line)
+    return not began and len(lines) < _REMEMBERED
+
+
 def cannot_make(spec: SandboxSpec, said: str) -> CodeyardError:
     """What the engine's refusal to create or start the container means."""
     low = said.lower()
@@ -201,9 +212,12 @@ def cannot_make(spec: SandboxSpec, said: str) -> CodeyardError:
     )
 
 
-def lost(spec: SandboxSpec, state: State | None) -> SandboxLost:
-    """Why the container no longer runs, as far as can be told."""
-    fix = "Start the build again."
+def lost(spec: SandboxSpec, state: State | None, *, restarted: bool = False) -> SandboxLost:
+    """Why the container no longer runs, as far as can be told; `restarted`: the engine was, since it began."""
+    what, fix = f"Build container found dead before completing the build {spec.id}", "Start the build again."
+    if restarted and not (state is not None and state.out_of_memory):
+        why = "the container engine was started again, or the machine was, and that ended its containers."
+        return SandboxTaken(what, why, 'Start the build again. Set "live-restore" in the engine\'s daemon.json.')
     if state is None:
         why = "its container is gone: closed, or removed by somebody."
     elif state.out_of_memory:
@@ -216,4 +230,4 @@ def lost(spec: SandboxSpec, state: State | None) -> SandboxLost:
             f"its first process ended (status {state.code}): killed from outside, or the container engine or the "
             "machine was started again."
         )
-    return SandboxLost(f"Build container found dead before completing the build {spec.id}", why, fix)
+    return SandboxLost(what, why, fix)

@@ -33,6 +33,14 @@ class EngineAway(Fault):
     """The engine could not be reached, or broke off; whether it did what it was asked is not known."""
 
 
+class NoEngine(EngineAway):
+    """There is none, and never was one as long as we have looked."""
+
+
+class NoAccess(EngineAway):
+    """It is there, and not for us: to wait changes nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where an engine listens: a socket's path, or a host and a port."""
@@ -167,6 +175,7 @@ class Engine:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self._met = False
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="codeyard-docker")
 
     async def call(
@@ -188,10 +197,16 @@ class Engine:
         while True:
             try:
                 return await self.stream(method, path, query, whole, body=data, silence=silence)
+            except NoAccess:
+                raise
             except EngineAway:
                 if time.monotonic() >= deadline:
                     raise
             await asyncio.sleep(_RETRY_EVERY)
+
+    async def back(self, patience: float) -> None:
+        """Wait until it answers. EngineAway if it does not within so many seconds."""
+        await self.call("GET", "/_ping", patience=patience)
 
     async def stream(
         self,
@@ -251,6 +266,7 @@ class Engine:
             with suppress(BrokenPipeError, ConnectionResetError):  # refused half-way: the answer says why
                 connection.request(method, target, body, {**kind, **(headers or {}), "Connection": "close"})
             with connection.getresponse() as response:
+                self._met = True
                 return read(response)
         except (OSError, HTTPException) as error:
             raise self.away(error) from error
@@ -261,14 +277,14 @@ class Engine:
         """What the failure to talk to it means, and what to do about it."""
         where = f"the container engine at {self.endpoint}"
         if isinstance(error, PermissionError):
-            return EngineAway(
+            return NoAccess(
                 f"no access to {where}",
                 "this user may not use its socket.",
                 "Add yourself to its group (`sudo usermod -aG docker $USER`, then log in again): whoever is in it "
                 "rules the machine. Or use a rootless engine.",
             )
         if isinstance(error, FileNotFoundError):
-            return EngineAway(
+            return (EngineAway if self._met else NoEngine)(
                 f"no container engine at {self.endpoint}",
                 "there is no such socket.",
                 "Install Docker or Podman and start it, or set DOCKER_HOST to its socket.",
