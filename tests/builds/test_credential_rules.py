@@ -80,10 +80,11 @@ def test_a_secret_may_hold_a_user_and_a_password() -> None:
         (HIDDEN, "no JSON object"),
         (f'["{HIDDEN}"]', "no JSON object"),
         ("[" * 100_000, "no JSON object"),
-        (f'{{"token": "{HIDDEN}"}}', "no Token"),
-        (f'{{"Token": "{HIDDEN}\\n"}}', "no Token, or one that git cannot be given"),
-        (f'{{"Token": "{HIDDEN}", "ServerType": "GITLAB"}}', "another type of server than GITHUB"),
-        (f'{{"Token": "{HIDDEN}", "AuthType": "BASIC_AUTH"}}', "no Username"),
+        (f'{{"ServerType": "GITHUB", "token": "{HIDDEN}"}}', "no Token"),
+        (f'{{"ServerType": "GITHUB", "Token": "{HIDDEN}\\n"}}', "no Token, or one that git cannot be given"),
+        (f'{{"ServerType": "GITLAB", "Token": "{HIDDEN}"}}', "does not say that its token is for GITHUB"),
+        (f'{{"Token": "{HIDDEN}"}}', "does not say that its token is for GITHUB"),
+        (f'{{"ServerType": "GITHUB", "Token": "{HIDDEN}", "AuthType": "BASIC_AUTH"}}', "no Username"),
     ],
 )
 def test_a_secret_of_another_form_is_explained_with_nothing_of_it(text: str, why: str) -> None:

@@ -58,8 +58,8 @@ def from_secret(text: Secret, server: str, resource: str) -> Imported:
     if not isinstance(document, dict):
         raise Invalid(f"secret {resource}", "it is no JSON object.", _FORM)
     for_server, token, username = (document.get(name) for name in ("ServerType", "Token", "Username"))
-    if for_server not in (None, server):
-        raise Invalid(f"secret {resource}", f"its token is for another type of server than {server}.", _FORM)
+    if for_server != server:  # or none at all: a start with another type would take it to another server
+        raise Invalid(f"secret {resource}", f"it does not say that its token is for {server}.", _FORM)
     if not isinstance(token, str) or _TEXT.fullmatch(token) is None:
         raise Invalid(f"secret {resource}", "it holds no Token, or one that git cannot be given.", _FORM)
     basic = document.get("AuthType") == "BASIC_AUTH"
