@@ -3,12 +3,13 @@ from datetime import timedelta
 
 import pytest
 
-from codeyard.aws import Refused
+from codeyard.aws import Caller, Refused
 from codeyard.secrets.api_secrets_manager import SecretArns
 from codeyard.store.engine import SqlDatabase
 from tests.calls import ACCOUNT, REGION, call
 from tests.secrets.asking import Asked
 
+ROLE = Caller(ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/r/s", "AROA:s", f"arn:aws:iam::{ACCOUNT}:role/r")
 MARKED = "You can't perform this operation on the secret because it was marked for deletion"
 
 
@@ -167,10 +168,10 @@ async def test_a_token_is_good_for_its_filter_only(asked: Asked) -> None:
 
 async def test_the_exact_arn_of_what_a_call_names_is_found(asked: Asked, database: SqlDatabase) -> None:
     made = await asked.secrets("CreateSecret", Name="name")
-    arns, pattern = SecretArns(database, asked.clock), f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:name-??????"
+    arns, pattern = SecretArns(database), f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:name-??????"
 
     found = [
-        await arns.exact(call("secretsmanager", "GetSecretValue", SecretId=id), (pattern,))
+        await arns.exact(call("secretsmanager", "GetSecretValue", caller=ROLE, SecretId=id), (pattern,))
         for id in ("name", made["ARN"], made["ARN"][:-7], "absent", "no name")
     ]
 

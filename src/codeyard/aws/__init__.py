@@ -62,6 +62,7 @@ class Refused(CodeyardError):
 
 Handler = Callable[[Call], Awaitable[Shape | None]]
 Resources = Callable[[Call], str | tuple[str, ...]]
+Exact = Callable[[Call, tuple[str, ...]], Awaitable[tuple[str, ...]]]
 _H = TypeVar("_H", bound=Callable[..., Awaitable[Shape | None]])
 _NAME = "__aws_operation__"
 
@@ -93,6 +94,7 @@ class Service:
     errors: Mapping[type[CodeyardError], str | tuple[str, int]]
     declined: Mapping[str, str] = field(default_factory=dict)  # operation → why, a sentence
     other: str | None = None  # why all operations are declined that are named nowhere; None: there are none
+    exact: Exact | None = None  # makes of a call's ARNs those that only the state knows, such as a secret's
 
     def operations(self) -> dict[str, tuple[Handler, Resources]]:
         """By name: the handler, and what it needs to be allowed on."""

@@ -194,6 +194,8 @@ class Gateway:
         if action not in _FREE:
             resource = resources(call)
             arns = (resource,) if isinstance(resource, str) else resource
+            if (exact := self._served[service].service.exact) is not None:
+                arns = await exact(call, arns)
             await self._identities.authorise(caller, action, arns, context)
         return await handler(call) or {}
 

@@ -113,8 +113,9 @@ def _check(given: Shape, before: Parameter | None) -> None:
         raise Refused(
             "ValidationException", 'Parameter value can\'t nest another parameter. Do not use "{{}}" in the value.'
         )
-    if not all(storable(given.get(member) or "") for member in ("Value", "Description", "AllowedPattern")):
-        message = "The value, the description and the pattern are text: without NUL and without half characters."
+    texts = [given["Value"].replace("\0", ""), given.get("Description") or "", given.get("AllowedPattern") or ""]
+    if not all(map(storable, texts)):  # a value is sealed, so NUL is no trouble
+        message = "The description and the pattern have no NUL, and neither they nor the value half a character."
         raise Refused("ValidationException", message)
     if re.sub(r"\s", "", given.get("Policies") or "") not in ("", "[]", "{}", "[{}]"):
         message = "Codeyard keeps parameters until they are deleted: leave the policies out."

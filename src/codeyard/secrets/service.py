@@ -9,7 +9,7 @@ from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, Not
 from codeyard.secrets.api_parameter_marks import MarkOperations
 from codeyard.secrets.api_parameter_store import ParameterOperations
 from codeyard.secrets.api_secret_values import SecretValueOperations
-from codeyard.secrets.api_secrets_manager import SecretOperations
+from codeyard.secrets.api_secrets_manager import SecretArns, SecretOperations
 from codeyard.secrets.sealed import DoesNotOpen
 from codeyard.secrets.sealing import Key
 from codeyard.store import Database
@@ -58,5 +58,6 @@ def services(
         Service(
             "secretsmanager", secrets, _SECRETS_ERRORS, _SECRETS_DECLINED,
             f"Codeyard answers the operations on secrets, their values and versions; {_SECRETS_OTHER}",
+            SecretArns(db).exact,
         ),
     )  # fmt: skip
