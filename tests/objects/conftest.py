@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.artifacts.conftest import tiny_disk
 from tests.objects.serving import client, served
+
+__all__ = ["tiny_disk"]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import click
 
+from codeyard.cli.endpoint import client as client_of
 from codeyard.cli.summary import size as in_words
 from codeyard.errors import CodeyardError, Denied, Fault, Invalid, NotFound
 
@@ -35,8 +36,8 @@ class Address(NamedTuple):
 def objects() -> None:
     """Put files into the server's buckets, and get them out.
 
-    Any other client of S3 does as well: aws s3 cp, boto3. Which server, and by which keys, is in AWS_ENDPOINT_URL and
-    the other AWS_ variables: eval "$(codeyard env)".
+    Any other client of S3 does as well: aws s3 cp, boto3. The server is the one that AWS_ENDPOINT_URL names, by the
+    keys of the environment; else the one that was started here.
     """
 
 
@@ -178,15 +179,8 @@ def address(text: str) -> Address:
 
 
 def _client() -> Any:
-    """A client of the server's S3. Invalid if the environment does not say where that is."""
-    from botocore.config import Config
-    from botocore.session import get_session
-
-    if not (os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")):
-        raise Invalid("the server", "AWS_ENDPOINT_URL does not say where it is.", 'Run: eval "$(codeyard env)"')
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3, "mode": "standard"})
-    return get_session().create_client("s3", region_name=region, config=config)
+    """A client of the server's S3. NotFound if there is no server."""
+    return client_of("s3")
 
 
 # ── files ──

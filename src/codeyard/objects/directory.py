@@ -64,7 +64,7 @@ class ObjectDirectory:
         """NoSuchBucket."""
         found = self._read(account, bucket_name(name))
         if found is None:
-            raise Refused("NoSuchBucket", "The specified bucket does not exist", 404)
+            raise _no_bucket()
         return found
 
     def create(self, account: str, name: str, region: str) -> Bucket:
@@ -104,8 +104,12 @@ class ObjectDirectory:
     def draft(self, account: str, bucket: str, about: About) -> Draft:
         """What an object is written to, in order, before it is put. NoSuchBucket."""
         self.bucket(account, bucket)
-        with explained("writing an object"):
+        try:
             return Draft(self._place(account, bucket) / "drafts", about, self._keys)
+        except FileNotFoundError:  # it was deleted in between
+            raise _no_bucket() from None
+        except OSError as error:
+            raise explain("writing an object", error) from error
 
     def put(
         self,
@@ -232,14 +236,18 @@ class ObjectDirectory:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise Refused("NoSuchBucket", "The specified bucket does not exist", 404) from None
+            raise _no_bucket() from None
         try:
             fcntl.flock(descriptor, how)
             if not _same(descriptor, path):  # it was deleted while we waited
-                raise Refused("NoSuchBucket", "The specified bucket does not exist", 404)
+                raise _no_bucket()
             yield
         finally:
             os.close(descriptor)
+
+
+def _no_bucket() -> Refused:
+    return Refused("NoSuchBucket", "The specified bucket does not exist", 404)
 
 
 class _Reader:

@@ -16,6 +16,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from codeyard.artifacts.failures import explained
 from codeyard.errors import Fault
 from codeyard.objects import About, Encryption, Keys, Stored
 from codeyard.objects.sealed import Sealer, opened
@@ -92,8 +93,9 @@ class Draft:
 
     def _all(self, content: bytes) -> None:
         view = memoryview(content)
-        while view:
-            view = view[self._file.write(view) or 0 :]
+        with explained("writing an object"):
+            while view:
+                view = view[self._file.write(view) or 0 :]
 
 
 class Opened:

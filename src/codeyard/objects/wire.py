@@ -63,7 +63,7 @@ class S3:
             return
         except Refused as error:
             answer = _refusal(error, request, id)
-        except CodeyardError as error:
+        except (CodeyardError, OSError) as error:
             answer = _refusal(_translated(error, id), request, id)
         except Exception:  # noqa: BLE001 - the edge: whatever it is, it is our fault and says so
             _log.exception("s3_bug request=%s", id)
@@ -94,7 +94,7 @@ def request_of(scope: Scope) -> Request:
     return Request(scope["method"], path.partition("?")[0], query, headers, "")
 
 
-def _translated(error: CodeyardError, id: str) -> Refused:
+def _translated(error: CodeyardError | OSError, id: str) -> Refused:
     if isinstance(error, Denied):
         return Refused("AccessDenied", "Access Denied", 403)
     _log.error("s3_fault request=%s error=%s", id, error)
