@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from codeyard.errors import CodeyardError, Conflict, Fault, Invalid, NotFound
-from codeyard.executors import Command, Limits, Network, NoImage, Sandbox, SandboxLost, SandboxSpec
+from codeyard.executors import Command, Limits, Network, NoImage, Sandbox, SandboxLost, SandboxSpec, SandboxTaken
 from codeyard.executors.docker import DockerExecutor
 from codeyard.executors.docker_container import container
 from codeyard.executors.docker_engine import Answer, Endpoint, Engine, whole
@@ -466,10 +466,38 @@ async def test_a_build_whose_engine_starts_again_is_lost_and_says_why(own_engine
     await asyncio.to_thread(own_engine.start)
 
     assert still  # an engine that is away is waited for
-    with pytest.raises(SandboxLost, match="started again"):
+    with pytest.raises(SandboxTaken, match="the container engine was started again"):
         await running
     await sandbox.close()
     assert spec.spool.read_text() == "before\nduring\n"
+
+
+@pytest.mark.slow
+async def test_a_build_that_begins_while_its_engine_is_away_waits_for_it(own_engine: OwnEngine, tmp_path: Path) -> None:
+    MACHINE.require()
+    told: list[str] = []
+    spec = MACHINE.spec(f"docker-{uuid.uuid4().hex[:12]}", tmp_path / "home")
+    image_on(own_engine, str(spec.image))
+    executor = DockerExecutor(own_engine.endpoint)
+    await executor.ability()
+    await asyncio.to_thread(own_engine.stop)
+    opening = asyncio.ensure_future(executor.open(replace(spec, network=Network.NONE, progress=told.append)))
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(own_engine.start)
+    sandbox = await opening
+    ended = await sandbox.run(Command("one", "exit 3"))
+    await sandbox.close()
+
+    assert (ended.code, len(told)) == (3, 1)
+    assert told[0].endswith("there is no such socket. Waiting for it")
+
+
+async def test_an_engine_that_never_was_is_not_waited_for(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(NoEngine, match="Install Docker"):
+        await DockerExecutor(f"unix://{tmp_path}/none").open(spec_without_engine(tmp_path))
+
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.slow
@@ -482,6 +510,12 @@ async def test_an_engine_without_a_bridge_says_so(own_engine: OwnEngine, tmp_pat
     await sandbox.close()
 
     assert told == ["docker: this engine has no bridge network, so the build reaches nothing but itself"]
+
+
+def spec_without_engine(directory: Path) -> SandboxSpec:
+    spec = SandboxSpec(id="none", home=directory, image="any")
+    spec.prepare()
+    return spec
 
 
 def image_on(own: OwnEngine, name: str) -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.errors import CodeyardError, Fault, Invalid
-from codeyard.executors import Limits, Network, SandboxLost, SandboxSpec
-from codeyard.executors.docker_container import State, cannot_make, container, judge, lost
+from codeyard.executors import Limits, Network, SandboxLost, SandboxSpec, SandboxTaken
+from codeyard.executors.docker_container import State, cannot_make, container, judge, lost, restarted
 
 MIB = 1024 * 1024
 
@@ -39,6 +39,39 @@ def test_limits_are_handed_on() -> None:
 
 def test_home_may_be_another() -> None:
     assert container(plain(environment={"HOME": "/x", "A": "b=c\n"}), "image")["Env"] == ["HOME=/x", "A=b=c\n"]
+
+
+ID = "a" * 64
+BEGAN = b'{"status":"start","id":"%s","Type":"container","Action":"start"}\n' % ID.encode()
+OTHER = b'{"status":"die","id":"b","Type":"container","Action":"die"}\n'
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        (b"", True),
+        (OTHER, True),
+        (BEGAN.replace(b"start", b"die"), True),
+        (OTHER + BEGAN + OTHER, False),
+        (OTHER * 256, False),  # it may have forgotten
+    ],
+)
+def test_an_engine_that_does_not_remember_the_start_is_another(events: bytes, expected: bool) -> None:
+    assert restarted(events, ID) is expected
+
+
+@given(st.lists(st.sampled_from([OTHER, b"{}\n", b"\xff\n"]), max_size=300), st.integers(0, 300))
+def test_one_that_remembers_it_is_the_same(events: list[bytes], place: int) -> None:
+    events.insert(min(place, len(events)), BEGAN)
+
+    assert not restarted(b"".join(events), ID)
+
+
+def test_a_build_that_used_up_its_memory_is_not_the_engines_doing() -> None:
+    state = State.of({"State": {"Status": "exited", "OOMKilled": True}})
+
+    assert type(lost(plain(), state, restarted=True)) is SandboxLost
+    assert type(lost(plain(), None, restarted=True)) is SandboxTaken
 
 
 def test_git_works_in_a_workspace_of_another_user() -> None:

@@ -62,6 +62,15 @@ async def test_no_socket_is_told_with_what_to_do(path: Path) -> None:
         await Engine(Endpoint(str(path))).call("GET", "/info")
 
 
+async def test_one_that_was_met_before_is_away_and_not_missing(engine: Engine, path: Path) -> None:
+    await engine.call("GET", "/refuses")
+    path.unlink()
+    with pytest.raises(EngineAway) as away:
+        await engine.call("GET", "/refuses")
+
+    assert type(away.value) is EngineAway
+
+
 async def test_a_socket_that_nobody_serves_is_told(path: Path) -> None:
     server = await asyncio.start_unix_server(lambda _r, writer: writer.close(), path)
     server.close()
