@@ -20,7 +20,7 @@ from codeyard.errors import CodeyardError, Conflict, Fault, Invalid, NotFound
 from codeyard.executors import Command, Limits, Network, NoImage, Sandbox, SandboxLost, SandboxSpec, SandboxTaken
 from codeyard.executors.docker import DockerExecutor
 from codeyard.executors.docker_container import container
-from codeyard.executors.docker_engine import Answer, Endpoint, Engine, whole
+from codeyard.executors.docker_engine import Answer, Endpoint, Engine, NoEngine, whole
 from codeyard.executors.docker_images import Login
 from tests.docker_images import import_image
 from tests.docker_registry import registry
