@@ -17,6 +17,7 @@ from codeyard.logs.reading import EVENTS, Events, LogEvent, LogReader, open_log
 from codeyard.logs.searching import Found, Position, Search, search
 from codeyard.store import Database
 
+_LATEST = 1 << 62  # milliseconds; what a database's number holds
 _TOKEN = re.compile(r"([fb])/(\d{1,56})(?:/s)?")
 
 
@@ -134,7 +135,9 @@ def _token(token: str | None, from_head: bool) -> tuple[str, int | None]:
 
 
 def _times(call: Call) -> tuple[int | None, int | None]:
-    start, end = call.input.get("startTime"), call.input.get("endTime")
+    start, end = (
+        None if each is None else min(each, _LATEST) for each in map(call.input.get, ("startTime", "endTime"))
+    )
     if start is not None and end is not None and start > end:
         raise wrong("startTime must not be greater than endTime")
     return start, end

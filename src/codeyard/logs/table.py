@@ -198,8 +198,8 @@ def streams_by_time(
     moment = latest_of()
     asked = select(log_streams).where(log_streams.c.group_id == group.id)
     if after is not None:
-        key = tuple_(moment, log_streams.c.id)
-        asked = asked.where(key < tuple_(*after) if descending else key > tuple_(*after))
+        key, last = tuple_(moment, log_streams.c.id), tuple_(*(cast(part, BigInteger) for part in after))
+        asked = asked.where(key < last if descending else key > last)
     order = (moment.desc(), log_streams.c.id.desc()) if descending else (moment, log_streams.c.id)
     return [_stream(row) for row in tx.execute(asked.order_by(*order).limit(limit))]
 
@@ -260,7 +260,7 @@ def expire(tx: Tx, now: int, limit: int) -> int:
     """Let go of streams whose last event (of an empty one: the creation) is older than their group keeps."""
     old = and_(
         log_groups.c.retention.is_not(None),
-        latest_of() < now - log_groups.c.retention * DAY,
+        latest_of() < cast(now, BigInteger) - cast(log_groups.c.retention, BigInteger) * cast(DAY, BigInteger),
         or_(log_streams.c.ended.is_(True), log_streams.c.framing == Framing.RECORDS),
     )
     asked = select(log_streams).join(log_groups, log_groups.c.id == log_streams.c.group_id).where(old).limit(limit)
