@@ -1,18 +1,29 @@
-"""What every SecretProvider promises (codeyard.secrets): our vault, and AWS as moto's server plays it."""
+"""What every SecretProvider promises (codeyard.secrets): our vault, the database of a
+server, and AWS as moto's server plays it."""
 
 import asyncio
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from codeyard.aws import Caller, Refused
 from codeyard.errors import Invalid, NotFound
+from codeyard.ident import Owner
 from codeyard.secrets import Secret, SecretProvider, SecretReference
 from codeyard.secrets.aws import AwsSecrets
+from codeyard.secrets.stored import StoredSecrets
 from codeyard.secrets.vault import Kind, Vault
-from tests.secrets.aws_servers import client, moto_server, use_endpoint
+from codeyard.store.engine import SqlDatabase
+from tests.databases import opened
+from tests.secrets.asking import KEY, Asked
+from tests.secrets.aws_servers import REGION, client, moto_server, use_endpoint
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ def moto() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["vault", "aws"])
+@pytest.fixture(params=["vault", "stored", "aws"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     if request.param == "vault":
         vault = Vault(tmp_path / "vault")
@@ -39,12 +50,47 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             lambda name, value: vault.put(Kind.PARAMETER, name, Secret(value)),
             lambda name, value: vault.put(Kind.SECRET, name, Secret(value)).version_id,
         )
+    if request.param == "stored":
+        return _stored(request.getfixturevalue("database"))
     url: str = request.getfixturevalue("moto")
     use_endpoint(monkeypatch, url)
     urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
     return Place(
         AwsSecrets(), lambda name, value: _put_parameter(url, name, value), lambda n, v: _put_secret(url, n, v)
     )
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SqlDatabase]:
+    yield from opened(f"sqlite:///{tmp_path / 'test.sqlite'}")
+
+
+def _stored(database: SqlDatabase) -> Place:
+    owner = Owner("123456789012", REGION)
+    asked, caller = Asked(database), Caller(owner.account, f"arn:aws:iam::{owner.account}:root", owner.account)
+
+    async def permit(action: str, arn: str) -> None:
+        assert owner.account in arn
+
+    def put_parameter(name: str, value: str) -> object:
+        given = {"Name": name, "Value": value, "Type": "SecureString", "Overwrite": True}
+        return _waited_for(asked("ssm", "PutParameter", region=REGION, caller=caller, **given))
+
+    async def put_secret(name: str, value: str) -> str:
+        try:
+            made = await asked("secretsmanager", "CreateSecret", REGION, caller, Name=name, SecretString=value)
+        except Refused:
+            made = await asked("secretsmanager", "PutSecretValue", REGION, caller, SecretId=name, SecretString=value)
+        return str(made["VersionId"])
+
+    provider = StoredSecrets(database, KEY, owner, permit, asked.clock)
+    return Place(provider, put_parameter, lambda name, value: _waited_for(put_secret(name, value)))
+
+
+def _waited_for(work: Coroutine[object, object, T]) -> T:
+    """What it gives, for those who cannot await."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def _put_parameter(url: str, name: str, value: str) -> None:
