@@ -2,7 +2,9 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,46 @@ async def test_output_goes_on_when_what_carries_it_is_killed(spec: SandboxSpec) 
         running.wait()
 
     assert (ended.code, ended.spooled) == (0, 300_000)
+
+
+async def test_a_command_prints_on_when_nobody_waits_for_it_any_more(spec: SandboxSpec) -> None:
+    control = Control(replace(spec, heard=lambda: spec.spool.stat().st_size), str(spec.home / "codebuild"))
+    control.prepare()
+    running = subprocess.Popen(["/bin/sh", control.supervisor, control.inside], start_new_session=True)
+    script = "echo begun; sleep 0.5; head -c 300000 /dev/zero; echo over"
+    try:
+        waiting = asyncio.ensure_future(control.run(Command("one", script), alive))
+        await eventually(lambda: spec.spool.stat().st_size > 0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+        assert await eventually(lambda: spec.spool.read_bytes().endswith(b"over\n"))
+    finally:
+        running.kill()
+        running.wait()
+
+
+async def test_what_a_command_left_behind_prints_no_more_until_the_next(spec: SandboxSpec) -> None:
+    control = Control(replace(spec, heard=lambda: spec.spool.stat().st_size), str(spec.home / "codebuild"))
+    control.prepare()
+    running = subprocess.Popen(["/bin/sh", control.supervisor, control.inside], start_new_session=True)
+    try:
+        first = await control.run(Command("one", "(sleep 0.2; echo later) & echo now"), alive)
+        await asyncio.sleep(0.5)
+        between = spec.spool.read_text()
+        await control.run(Command("two", "true"), alive)
+    finally:
+        running.kill()
+        running.wait()
+
+    assert (first.spooled, between, spec.spool.read_text()) == (4, "now\n", "now\nlater\n")
+
+
+async def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        await asyncio.sleep(0.002)
+    return condition()
 
 
 def test_a_user_who_may_not_read_the_script_is_told() -> None:

@@ -6,7 +6,7 @@ never fails; it waits when the pipe is full and nobody carries. The carrier is `
 
 Whoever prints faster than the spool is read waits: the carrier is stopped (SIGSTOP) while it is too far ahead of its
 reader, and between two commands. Were it not, a build could fill the disk faster than its log can be written. A reader
-that dies lets the carrier go on, or leaves it stopped: the next one's `start` lets it go on.
+that leaves in good order lets it go on; one that dies may leave it stopped, until the next one's `start`.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Pump:
         _reap()
         lock = self._lock()
         if lock is None:
-            self._go_on()
+            self.go_on()
             return
         try:
             self._begun += 1
@@ -84,7 +84,7 @@ class Pump:
             return
         ahead = self._size() - self._heard()
         if self._held and ahead <= AHEAD // 2:
-            self._go_on()
+            self.go_on()
         elif not self._held and ahead > AHEAD:
             self.hold()
 
@@ -94,9 +94,15 @@ class Pump:
             self._held = True
             _signal(carrier, signal.SIGSTOP)
 
+    def go_on(self) -> None:
+        """Let it carry again, whoever held it."""
+        self._held = False
+        if carrier := self._carrier():
+            _signal(carrier, signal.SIGCONT)
+
     async def drain(self) -> int:
         """Wait until all that was printed before this call is in the spool; its size then."""
-        self._go_on()
+        self.go_on()
         enough = self._size() + self._waiting() + _HAND
         deadline = time.monotonic() + _ENDS_IN
         while not self._idle() and self._size() < enough and time.monotonic() < deadline:
@@ -106,7 +112,7 @@ class Pump:
     async def finish(self) -> None:
         """The sandbox is gone: wait until the carrier is too."""
         self.release()
-        self._go_on()
+        self.go_on()
         deadline = time.monotonic() + _ENDS_IN
         while (carrier := self._carrier()) is not None and time.monotonic() < deadline:
             # It ends by itself, unless something still holds the FIFO open: then there is nothing left to wait for.
@@ -116,11 +122,6 @@ class Pump:
         if carrier:  # its disk is stuck
             _signal(carrier, signal.SIGKILL)
         _reap()
-
-    def _go_on(self) -> None:
-        self._held = False
-        if carrier := self._carrier():
-            _signal(carrier, signal.SIGCONT)
 
     def _spawn(self, lock: int) -> int:
         with ExitStack() as handles:

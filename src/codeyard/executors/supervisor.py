@@ -119,13 +119,17 @@ class Control:
                     await self._send(command.key, alive)
                 self._pump.release()
                 code = await self._wait(command.key, alive)
-            return Exit(code=code, spooled=await self._pump.drain())
+            spooled = await self._pump.drain()
+            self._pump.hold()  # what a command left behind may print on and on
+            return Exit(code=code, spooled=spooled)
+        except asyncio.CancelledError:
+            self._pump.go_on()  # it is to outlive us
+            raise
         except SandboxLost:
             await self._pump.finish()  # its last words too
             raise
         finally:
             self._pump.release()
-            self._pump.hold()
 
     async def finish(self) -> None:
         """Once all that ran in the sandbox is gone: wait until the last of what it printed is in the spool."""
