@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from codeyard.access.identities import Session, StoredIdentities
@@ -17,10 +19,11 @@ from codeyard.aws.gateway import Gateway
 from codeyard.aws.paging import Pages
 from codeyard.secrets.sealing import Key
 from codeyard.store import Database
-from tests.calls import ACCOUNT
-from tests.wire.served import client, serving
+from tests.calls import ACCOUNT, REGION
+from tests.wire.served import serving
 
 VAULT = Key(b"v" * 32)
+_SHARED = boto3.session.Session()  # it has read the models of the services
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
@@ -58,8 +61,16 @@ class Cloud:
     def client(self, service: str, session: Session | None = None) -> Any:
         """Of the root, or of a session."""
         if session is None:
-            return client(self.url, service, *self.root)
-        return client(self.url, service, session.id, session.secret, session.token)
+            return self.by(service, *self.root)
+        return self.by(service, session.id, session.secret, session.token)
+
+    def by(self, service: str, id: str, secret: str, token: str | None = None, checked: bool = True) -> Any:
+        """Of this key. Unless `checked`, it sends what boto3 would refuse otherwise."""
+        config = Config(retries={"total_max_attempts": 1}, proxies={}, parameter_validation=checked)
+        return _SHARED.client(
+            service, REGION, endpoint_url=self.url, config=config,
+            aws_access_key_id=id, aws_secret_access_key=secret, aws_session_token=token,
+        )  # fmt: skip
 
     def role(self, name: str, document: str, *policies: str) -> str:
         """The ARN of a new role with these inline policies."""

@@ -1,13 +1,12 @@
 """The root's own keys."""
 
 from tests.access.cloud import Cloud, allowing, refusal
-from tests.wire.served import client
 
 
 def test_the_root_makes_a_second_key_and_no_third(cloud: Cloud) -> None:
     iam = cloud.client("iam")
     key = iam.create_access_key()["AccessKey"]
-    own = client(cloud.url, "sts", key["AccessKeyId"], key["SecretAccessKey"])
+    own = cloud.by("sts", key["AccessKeyId"], key["SecretAccessKey"])
     listed = iam.list_access_keys()["AccessKeyMetadata"]
 
     assert own.get_caller_identity()["Arn"].endswith(":root")
@@ -19,7 +18,7 @@ def test_the_root_makes_a_second_key_and_no_third(cloud: Cloud) -> None:
 def test_a_key_that_is_inactive_or_gone_opens_nothing(cloud: Cloud) -> None:
     iam = cloud.client("iam")
     key = iam.create_access_key()["AccessKey"]
-    own = client(cloud.url, "sts", key["AccessKeyId"], key["SecretAccessKey"])
+    own = cloud.by("sts", key["AccessKeyId"], key["SecretAccessKey"])
     before = own.get_caller_identity()
     iam.update_access_key(AccessKeyId=key["AccessKeyId"], Status="Inactive")
     inactive = refusal(own.get_caller_identity)

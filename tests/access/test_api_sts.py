@@ -8,7 +8,6 @@ import pytest
 from codeyard.access.identities import Session
 from tests.access.cloud import ADMIN, Cloud, allowing, refusal, trust
 from tests.calls import ACCOUNT, ROOT
-from tests.wire.served import client
 
 SELF = f"arn:aws:iam::{ACCOUNT}:root"
 
@@ -19,7 +18,7 @@ def assumed(cloud: Cloud, arn: str, session: Session | None = None, **more: Any)
     given = answer["Credentials"]
 
     def by(service: str) -> Any:
-        return client(cloud.url, service, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        return cloud.by(service, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
     return answer, by
 
@@ -131,7 +130,7 @@ def test_what_cannot_be_is_refused(cloud: Cloud, more: dict[str, Any], code: str
     arn = cloud.role("r", trust(SELF))
     arguments = {"RoleArn": arn, "RoleSessionName": "ann"} | more
 
-    assert refusal(client(cloud.url, "sts", *cloud.root, checked=False).assume_role, **arguments)[0] == code
+    assert refusal(cloud.by("sts", *cloud.root, checked=False).assume_role, **arguments)[0] == code
 
 
 def test_a_session_ends_in_time_and_a_chained_one_within_the_hour(cloud: Cloud) -> None:
@@ -150,7 +149,7 @@ def test_a_session_ends_in_time_and_a_chained_one_within_the_hour(cloud: Cloud) 
 
 def test_sessions_of_the_root_are_made_by_the_root_alone(cloud: Cloud) -> None:
     given = cloud.client("sts").get_session_token(DurationSeconds=7200)["Credentials"]
-    own = client(cloud.url, "sts", given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    own = cloud.by("sts", given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
     assert own.get_caller_identity()["Arn"] == SELF
     assert given["Expiration"] - cloud.clock() <= timedelta(seconds=3600)
