@@ -63,7 +63,20 @@ def test_a_text_means(text: str, meant: Reference) -> None:
     assert names.reference(text, Owner()) == meant
 
 
-@pytest.mark.parametrize("text", ["a:", "a:b:c", "a b", "arn:aws:ssm:us-east-1:000000000000:document/x", "a:ä", "ä"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:",
+        "a:b:c",
+        "a b",
+        "arn:aws:ssm:us-east-1:000000000000:document/x",
+        "a:ä",
+        "ä",
+        f"{ARN}/a",
+        ARN,
+        ARN.replace("arn:aws", "arn:x") + "a",
+    ],
+)
 def test_no_other_text_does(text: str) -> None:
     with pytest.raises(Refused) as caught:
         names.reference(text, Owner())
@@ -80,6 +93,21 @@ def test_the_resource_of_a_call_is_the_parameter_whatever_it_is_called_by() -> N
     assert names.several(call("ssm", "GetParameters", Names=["a", "/b"])) == (f"{ARN}a", f"{ARN}b")
     assert names.below(call("ssm", "GetParametersByPath", Path="/a/b")) == f"{ARN}a/b"
     assert names.listed(call("ssm", "DescribeParameters")) == ARN.replace("parameter/", "*")
+
+
+@given(
+    st.from_regex(
+        r"(arn:aws[a-z-]?:ssm:us-east-1:000000000000:parameter)?/{0,2}[ab]{1,2}(/{0,2}a)?(:1)?", fullmatch=True
+    )
+)
+def test_permission_is_asked_for_on_whatever_is_found(text: str) -> None:
+    """Or another spelling would pass by a policy that denies the parameter."""
+    try:
+        found = names.reference(text, Owner()).names
+    except Refused:
+        found = ()
+
+    assert {names.arn(Owner(), name) for name in found} <= {names.named_arn(Owner(), text)}
 
 
 @pytest.mark.parametrize("path", ["a", "", "//", "/a//b", "/ä", "/a b"])

@@ -37,7 +37,7 @@ class Call:
 
     service: str  # botocore's name: codebuild, logs, secretsmanager, ssm, sts, iam
     operation: str
-    input: Shape
+    input: Shape = field(repr=False)  # it may hold a secret
     caller: Caller
     region: str
     request_id: str

@@ -13,7 +13,7 @@ from codeyard.ident import Owner
 LONGEST = 1011  # characters; with its ARN it has at most 2048
 DEEPEST = 15  # levels
 _LETTERS = re.compile(r"[A-Za-z0-9_./-]+")
-_ARN = re.compile(r"arn:[a-z-]+:ssm:([^:]*):([^:]*):parameter(/.+)", re.DOTALL)
+_ARN = re.compile(r"arn:aws:ssm:([^:]*):([^:]*):parameter(/[^/].*)", re.DOTALL)
 _SELECTOR = re.compile(r"[0-9]{1,18}|[A-Za-z0-9_.-]{1,100}")
 _LABEL = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]{0,99}")
 # AWS's own words, for whatever is wrong with a name.
@@ -100,10 +100,12 @@ def arn(owner: Owner, name: str) -> str:
 
 
 def named_arn(owner: Owner, text: str) -> str:
-    """The ARN that permission is needed on, for whatever text names a parameter."""
-    if text.startswith("arn:"):
-        return ":".join(text.split(":")[:6])
-    return arn(owner, text.partition(":")[0])
+    """The ARN that permission is needed on, for whatever text names a parameter: its own, in one spelling."""
+    try:
+        wanted = reference(text, owner)
+    except Refused:  # it names nothing, and is refused once the call is looked at
+        return arn(owner, text)
+    return arn(owner, wanted.names[0]) if wanted.names else text
 
 
 def one(call: Call) -> str:

@@ -12,7 +12,7 @@ from codeyard.aws import Call, Refused
 from codeyard.ident import Owner
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}")
-_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:([^:]*):([^:]*):secret:([^:]+)")
+_ARN = re.compile(r"arn:aws:secretsmanager:([^:]*):([^:]*):secret:([^:]+)")
 _SUFFIXED = re.compile(r"(.+)-([A-Za-z0-9]{6})", re.DOTALL)
 _ANY = "??????"  # the random end of an ARN, where it is not known: policies compare by patterns
 
