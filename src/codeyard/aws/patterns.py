@@ -49,7 +49,7 @@ class Pattern:
 def pattern(text: str) -> Pattern | None:
     """The expression, if it can be checked at no risk."""
     try:
-        tree = re._parser.parse(_translated(text), re.ASCII)  # type: ignore[attr-defined]
+        tree = re._parser.parse(translated(text), re.ASCII)  # type: ignore[attr-defined]
     except re.error:
         return None
     if _risky(tree, repeated=False):
@@ -90,10 +90,10 @@ def _begins_with_literal(tree: Any) -> bool:
 @functools.cache
 def _compiled(text: str) -> re.Pattern[str]:
     # \w, \d and \s are ASCII's in Java.
-    return re.compile(_translated(text), re.ASCII)
+    return re.compile(translated(text), re.ASCII)
 
 
-def _translated(text: str) -> str:
+def translated(text: str) -> str:
     text = _DASH_AFTER_WORD.sub(r"\\w\\-", text.replace(*_SUPPLEMENTARY))
     return _CATEGORY.sub(lambda match: _MEMBERS[match[1]], text)
 

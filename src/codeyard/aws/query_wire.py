@@ -39,24 +39,24 @@ def _integer(sort: Sort) -> shapes.Leaf:
     bounded = whole(sort)
 
     def leaf(given: Any) -> int:
-        value: int = bounded(int(given) if _NUMBER.fullmatch(given) else given)
+        value: int = bounded(int(given) if _NUMBER.fullmatch(text(given)) else given)
         return value
 
     return leaf
 
 
-def _real(given: str) -> float:
-    return real(float(given) if _REAL.fullmatch(given) else given)
+def _real(given: Any) -> float:
+    return real(float(given) if _REAL.fullmatch(text(given)) else given)
 
 
-def _flag(given: str) -> bool:
-    if given not in ("true", "false"):
+def _flag(given: Any) -> bool:
+    if text(given) not in ("true", "false"):
         raise Unreadable("A Boolean is neither true nor false")
-    return given == "true"
+    return bool(given == "true")
 
 
-def _time(given: str) -> datetime:
-    if _REAL.fullmatch(given):
+def _time(given: Any) -> datetime:
+    if _REAL.fullmatch(text(given)):
         return epoch_seconds(float(given))
     try:
         value = datetime.fromisoformat(given)

@@ -52,6 +52,10 @@ class Schema:
     sensitive: bool = False
 
     def place(self, member: str) -> str:
+        """The member's name in a form or XML. A flattened list goes by the name of its items, if they have one."""
+        inner = self.members[member]
+        if inner.flattened and inner.sort is Sort.LIST and "item" in inner.places:
+            return inner.places["item"]
         return self.places.get(member, member)
 
 

@@ -33,7 +33,7 @@ def _named(tag: str, schema: Schema, value: Any) -> Iterator[str]:
         item = cast(Schema, schema.item)
         if schema.flattened:
             for one in value:
-                yield from _named(schema.places.get("item", tag), item, one)
+                yield from _named(tag, item, one)
         else:
             within = schema.places.get("item", "member")
             yield element(tag, *(part for one in value for part in _named(within, item, one)))
