@@ -44,11 +44,10 @@ def test_a_build_is_counted_by_its_events() -> None:
 def test_what_the_database_says_is_shown() -> None:
     metrics = Metrics()
 
-    metrics.stored({"SUCCEEDED": 5, "IN_PROGRESS": 2}, waiting=1, workers=3)
+    metrics.stored({"WAITING": 5, "RUNNING": 2}, workers=3)
 
     found = values(metrics)
-    assert found["codeyard_builds['SUCCEEDED']"] == 5
-    assert (found["codeyard_queue_builds[]"], found["codeyard_workers[]"]) == (1, 3)
+    assert (found["codeyard_builds['WAITING']"], found["codeyard_workers[]"]) == (5, 3)
 
 
 def test_each_metric_is_in_the_docs() -> None:

@@ -43,6 +43,8 @@ class Config:
     worker: str = _setting(
         "", "This worker's name, the same each time it starts; empty: the machine's, and its number."
     )
+    worker_listen: str = _setting("127.0.0.1:0", "HOST:PORT of a worker process: live logs, /metrics, /healthz.")
+    worker_url: str = _setting("", "What other machines call that, if not http://HOST:PORT.")
     account: str = _setting("000000000000", "The account that is made on first start: twelve digits.")
     region: str = _setting("us-east-1", "The region that `codeyard env` sets. Any other works too, with its own state.")
     vault_key: str = _setting("", "The file of the key that seals secrets; empty: DATA/keys/vault.key.")
@@ -131,11 +133,16 @@ def _converted(name: str, value: Any, kind: type) -> Any:
 
 def _mistakes(config: Config) -> list[str]:
     wrong = []
-    host, colon, port = config.listen.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        wrong.append(f"listen {config.listen!r} is not HOST:PORT")
-    if config.url and urlsplit(config.url).scheme not in ("http", "https"):
-        wrong.append(f"url {config.url!r} does not begin with http:// or https://")
+    for name in ("listen", "worker_listen"):
+        host, colon, port = getattr(config, name).rpartition(":")
+        if not colon or not host or not port.isdigit() or int(port) > 65535:
+            wrong.append(f"{name} {getattr(config, name)!r} is not HOST:PORT")
+    urls = {name: getattr(config, name) for name in ("url", "worker_url")}
+    wrong += [
+        f"{name} {url!r} does not begin with http:// or https://"
+        for name, url in urls.items()
+        if url and urlsplit(url).scheme not in ("http", "https")
+    ]
     if re.fullmatch(r"\d{12}", config.account) is None:
         wrong.append(f"account {config.account!r} is not twelve digits")
     if re.fullmatch(r"[a-z]{2}(-[a-z0-9]+)+", config.region) is None:

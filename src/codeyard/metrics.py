@@ -22,8 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._builds = Gauge("codeyard_builds", "Builds stored, by status.", ["status"], registry=self.registry)
-        self._queue = Gauge("codeyard_queue_builds", "Builds that wait.", registry=self.registry)
+        self._builds = Gauge("codeyard_builds", "Builds that wait or run.", ["standing"], registry=self.registry)
         self._workers = Gauge("codeyard_workers", "Workers that are alive.", registry=self.registry)
         self._ended = Counter("codeyard_builds_ended", "Builds that ended here.", ["status"], registry=self.registry)
         self._phases = Histogram(
@@ -84,11 +83,10 @@ class Metrics:
         """Something of ours went wrong there."""
         self._errors.labels(where).inc()
 
-    def stored(self, by_status: Mapping[str, int], waiting: int, workers: int) -> None:
+    def stored(self, by_standing: Mapping[str, int], workers: int) -> None:
         """What the database says now."""
-        for status, count in by_status.items():
-            self._builds.labels(status).set(count)
-        self._queue.set(waiting)
+        for standing, count in by_standing.items():
+            self._builds.labels(standing).set(count)
         self._workers.set(workers)
 
     def lag(self, bytes_: int) -> None:

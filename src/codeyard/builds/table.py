@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     literal,
     select,
     tuple_,
@@ -227,6 +228,14 @@ def sizes_held(tx: Tx) -> dict[str, list[Size]]:
     for row in tx.execute(select(_c.worker, _c.cpus, _c.memory).where(_is(Standing.RUNNING))):
         found.setdefault(row.worker, []).append(Size(row.cpus, row.memory))
     return found
+
+
+def standing_counts(tx: Tx) -> dict[str, int]:
+    """How many builds wait and run; those that ended are too many to be counted each time somebody asks."""
+    return {
+        standing.value: tx.execute(select(func.count()).select_from(builds).where(_is(standing))).scalar_one()
+        for standing in (Standing.WAITING, Standing.RUNNING)
+    }
 
 
 # ── rows and values ──

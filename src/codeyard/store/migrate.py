@@ -19,9 +19,9 @@ def upgrade(engine: Engine) -> None:
             if _version(connection) == HEAD:
                 return
         with engine.connect() as connection:
-            # One process at a time; the others find it done. SQLite's transaction locks by itself.
+            # One process at a time; the others find it done.
             if engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.exec_driver_sql("PRAGMA user_version = 1")  # the first write: it waits for others
             else:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             if _version(connection) != HEAD:

@@ -1,0 +1,152 @@
+"""The ASGI application of a server: AWS's API, S3, the console, builds' credentials, and what operators ask for."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from codeyard.access import container_credentials
+from codeyard.access.service import services as access_services
+from codeyard.app.parts import Parts, build_url, now, public_url
+from codeyard.aws import Service
+from codeyard.aws.gateway import Gateway
+from codeyard.builds import lines_table, table, workers_table
+from codeyard.builds.api_builds import BuildOperations
+from codeyard.builds.api_projects import project_handlers
+from codeyard.builds.control import BuildControl, StartLimits
+from codeyard.builds.declined import DECLINED
+from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
+from codeyard.logs.api import logs_service
+from codeyard.logs.remote import PATH as LOGS
+from codeyard.logs.remote import LogEndpoint
+from codeyard.metrics import CONTENT_TYPE
+from codeyard.objects.wire import S3, is_for_s3, request_of
+from codeyard.secrets.service import services as secret_services
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_ERRORS: dict[type[CodeyardError], str | tuple[str, int]] = {
+    Invalid: "InvalidInputException",
+    NotFound: "ResourceNotFoundException",
+    Conflict: "ResourceAlreadyExistsException",
+    Denied: ("AccessDeniedException", 403),
+    Fault: ("ServiceUnavailableException", 503),
+}
+
+
+def codebuild_service(parts: Parts, control: BuildControl) -> Service:
+    """CodeBuild: projects, builds, and why the rest is declined."""
+    identities, base = parts.identities, public_url(parts.config)
+    require = identities.require_service_role
+    builds = BuildOperations(control, identities, require, parts.pages, lambda stored: build_url(base, stored))
+    projects = project_handlers(parts.database, identities, require, parts.key, parts.pages, now)
+    return Service("codebuild", (builds, *projects), _ERRORS, DECLINED)
+
+
+def gateway(parts: Parts, control: BuildControl) -> Gateway:
+    """Every service that speaks one of AWS's RPC protocols."""
+    database = parts.database
+    return Gateway(
+        (
+            codebuild_service(parts, control),
+            logs_service(database, parts.logs, parts.local_logs.streams, parts.pages, now),
+            *secret_services(database, parts.key, now, parts.pages, parts.identities),
+            *access_services(database, parts.identities, now, parts.pages),
+        ),
+        parts.identities,
+        now,
+        observe=lambda service, operation, code, seconds: parts.metrics.called(
+            service, operation, code or "OK", seconds
+        ),
+    )
+
+
+def control_of(parts: Parts, wake: Callable[[], None]) -> BuildControl:
+    """What clients do with builds; `wake` calls the worker of this process, if it has one."""
+    config = parts.config
+    return BuildControl(parts.database, now, StartLimits(config.account_limit or None, config.over_limit), wake)
+
+
+class Operations:
+    """What operators ask: /healthz, /readyz, /metrics; and other machines: the logs that are here."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._logs = LogEndpoint(parts.local_logs, parts.internal_token)
+        self.draining = False
+
+    def answers(self, path: str) -> bool:
+        return path in ("/healthz", "/readyz", "/metrics") or path.startswith(LOGS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path.startswith(LOGS):
+            await self._logs(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await answer(send, 405, b"GET only\n")
+        elif path == "/healthz":
+            await answer(send, 200, b"ok\n")
+        elif path == "/readyz":
+            await self._ready(send)
+        else:
+            await self._metrics(send)
+
+    async def _ready(self, send: Send) -> None:
+        if self.draining:
+            await answer(send, 503, b"ending\n")
+            return
+        try:
+            await self._parts.database.read(lines_table.anybody_waits)
+        except CodeyardError as error:
+            await answer(send, 503, f"{error.what}: {error.why}\n".encode())
+            return
+        await answer(send, 200, b"ready\n")
+
+    async def _metrics(self, send: Send) -> None:
+        at = now()
+        try:
+            counts, workers = await self._parts.database.read(
+                lambda tx: (table.standing_counts(tx), workers_table.counted(tx, at))
+            )
+            self._parts.metrics.stored(counts, workers)
+        except CodeyardError:
+            self._parts.metrics.failed("database")
+        await answer(send, 200, self._parts.metrics.text(), CONTENT_TYPE)
+
+
+class Server:
+    """Which part of the server answers a request."""
+
+    def __init__(self, parts: Parts, calls: Gateway, console: App | None) -> None:
+        self.operations = Operations(parts)
+        self._calls, self._console, self._credentials = calls, console, parts.container_credentials
+        self._s3 = S3(parts.objects, parts.identities, now=now) if parts.objects is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # lifespan and websockets are not spoken
+            return
+        path = scope["path"]
+        if self.operations.answers(path):
+            await self.operations(scope, receive, send)
+        elif path.startswith(container_credentials.PATH):
+            await self._credentials(scope, receive, send)
+        elif self._s3 is not None and is_for_s3(request_of(scope)):
+            await self._s3(scope, receive, send)
+        elif self._console is not None and (path == "/" or path == "/console" or path.startswith("/console/")):
+            await self._console(scope, receive, send)
+        elif self._s3 is not None and scope["method"] in ("GET", "HEAD", "PUT", "DELETE") and _plain(scope):
+            await self._s3(scope, receive, send)  # an anonymous request for an object: refused in S3's words
+        else:
+            await self._calls(scope, receive, send)
+
+
+def _plain(scope: Scope) -> bool:
+    return not any(name == b"x-amz-target" for name, _ in scope["headers"])
+
+
+async def answer(send: Send, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+    """One small response."""
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,376 @@
+"""From start to end of a server's processes: `up`, `serve`, `worker`.
+
+SIGTERM ends a process in good order: no call and no build is taken any more, what was begun with a client is answered,
+and builds go on without us: their sandboxes live, and the next process of the same name finds them. A second signal
+ends it at once, which is as safe.
+"""
+
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+
+import click
+import uvicorn
+
+from codeyard.app.api import App, Operations, Server, control_of, gateway
+from codeyard.app.building import Building, Door
+from codeyard.app.first_start import alone, write_private
+from codeyard.app.machine import capacity, worker_name
+from codeyard.app.parts import Parts, now, opened, public_url
+from codeyard.builds.control import BuildControl
+from codeyard.builds.queue import Size
+from codeyard.builds.stored import StoredBuild
+from codeyard.builds.sweeping import Sweeper
+from codeyard.builds.worker import Worker
+from codeyard.builds.workers_table import WorkerRow
+from codeyard.config import Config
+from codeyard.durable.dbos import DbosWorkflows
+from codeyard.errors import Denied, Invalid
+from codeyard.events import Event
+from codeyard.executors.forwarding import forwarding
+from codeyard.executors.loopback import listen_here
+
+_BUILD = "build.run"  # stored with every workflow that began: never another
+_MANY = 10_000  # builds at the same time, where nobody sets a limit
+_GOODBYE = 5  # seconds for clients to get their answers
+_AGAIN, _AGAIN_AT_MOST = 0.5, 30.0  # seconds until a worker process that ended is started again
+_HOURLY = 3600.0
+_PR_SET_PDEATHSIG = 1
+_log = logging.getLogger(__name__)
+
+
+def run_up(config: Config) -> int:
+    """Serve, and build: in this process, or in as many beside it as `workers` says."""
+    return _run(config, "server", _up)
+
+
+def run_serve(config: Config) -> int:
+    """Serve only."""
+    return _run(config, "server", _serve)
+
+
+def run_worker(config: Config) -> int:
+    """Build only."""
+    name = worker_name(config)
+    return _run(replace(config, worker=name), f"worker-{name}", _work)
+
+
+def _run(config: Config, what: str, body: Callable[[Config, asyncio.Event], Awaitable[None]]) -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.umask(0o077)
+    _end_with_parent()
+
+    async def run() -> None:
+        ending = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, _signalled, ending)
+        await body(config, ending)
+
+    with alone(config.data, what), asyncio.Runner() as runner:
+        runner.run(run())
+        sys.stdout.flush()
+        # The builds' tasks end with us, and not by being cancelled, which would end the builds: they go on.
+        os._exit(0)
+
+
+def _signalled(ending: asyncio.Event) -> None:
+    if ending.is_set():
+        os._exit(0)
+    ending.set()
+
+
+def _end_with_parent() -> None:
+    """A worker that `up` started is told when `up` is gone."""
+    if os.environ.get("CODEYARD_PARENT") == str(os.getppid()):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+async def _up(config: Config, ending: asyncio.Event) -> None:
+    async with AsyncExitStack() as stack:
+        sock = stack.enter_context(_listening(*config.host_port))
+        config = replace(config, listen=_name_of(sock, config))
+        parts = await stack.enter_async_context(opened(config))
+        if config.workers:
+            control = control_of(parts, lambda: None)
+            stack.enter_context(_processes(config, ending))
+        else:
+            worker = await stack.enter_async_context(_worker(parts, _own_door(config), address=public_url(config)))
+            control = control_of(parts, worker.wake)
+            ending_worker = asyncio.create_task(_drain(worker, ending))
+            stack.callback(ending_worker.cancel)
+        await _api(parts, control, sock, ending, stack)
+
+
+async def _serve(config: Config, ending: asyncio.Event) -> None:
+    async with AsyncExitStack() as stack:
+        sock = stack.enter_context(_listening(*config.host_port))
+        config = replace(config, listen=_name_of(sock, config))
+        parts = await stack.enter_async_context(opened(config))
+        await _api(parts, control_of(parts, lambda: None), sock, ending, stack)
+
+
+async def _work(config: Config, ending: asyncio.Event) -> None:
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(opened(config))
+        door = await _door_to(config, stack)
+        sock = stack.enter_context(_listening(*_worker_address(config)))
+        host, port = sock.getsockname()[:2]
+        address = config.worker_url or f"http://{host}:{port}"
+        worker = await stack.enter_async_context(_worker(parts, door, address=address))
+        operations = Operations(parts)
+        click.echo(f"Worker {config.worker} is up: builds of {_shown(config.database_url)}", err=True)
+        draining = asyncio.create_task(_drain(worker, ending))
+        stack.callback(draining.cancel)
+        await _listen(_only(operations), sock, ending, operations)
+
+
+# ── the API ──
+
+
+async def _api(
+    parts: Parts, control: BuildControl, sock: socket.socket, ending: asyncio.Event, stack: AsyncExitStack
+) -> None:
+    calls = gateway(parts, control)
+    server = Server(parts, calls, _console(parts, calls))
+    await stack.enter_async_context(Sweeper(parts.database, now, lease=parts.config.lease))
+    tidying = asyncio.create_task(_tidy(parts))
+    stack.callback(tidying.cancel)
+    url = public_url(parts.config)
+    told = {"url": url, "region": parts.config.region, "pid": os.getpid()}
+    write_private(parts.config.data / "server.json", json.dumps(told))
+    _greet(parts, url)
+    await _listen(server, sock, ending, server.operations)
+
+
+def _console(parts: Parts, calls: object) -> App | None:
+    return None
+
+
+def _greet(parts: Parts, url: str) -> None:
+    click.echo(f"Codeyard is up, with everything in {parts.config.data}")
+    click.echo(f"  API      {url}   (CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
+    click.echo('  use it   eval "$(codeyard env)" && aws codebuild list-projects')
+    click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
+    sys.stdout.flush()
+
+
+async def _tidy(parts: Parts) -> None:
+    """What nobody waits for: logs that their groups keep no longer."""
+    while True:
+        await asyncio.sleep(_HOURLY)
+        try:
+            await parts.groups.sweep()
+        except Exception as error:  # noqa: BLE001 - the next hour is another chance
+            _log.warning("tidying_failed error=%s", error)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Which leaves signals to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _listen(app: App, sock: socket.socket, ending: asyncio.Event, operations: Operations) -> None:
+    config = uvicorn.Config(
+        app,
+        log_level="warning", access_log=False, lifespan="off", ws="none", http="httptools", loop="asyncio",
+        timeout_keep_alive=75, timeout_graceful_shutdown=_GOODBYE, server_header=False, backlog=2048,
+        h11_max_incomplete_event_size=64 * 1024,
+    )  # fmt: skip
+    server = _Uvicorn(config)
+
+    async def end() -> None:
+        await ending.wait()
+        operations.draining = True
+        server.should_exit = True
+
+    waiting = asyncio.create_task(end())
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        waiting.cancel()
+
+
+def _only(operations: Operations) -> App:
+    async def app(scope: object, receive: object, send: object) -> None:
+        from codeyard.app.api import answer
+
+        if scope["type"] != "http":  # type: ignore[index]
+            return
+        if operations.answers(scope["path"]):  # type: ignore[index]
+            await operations(scope, receive, send)  # type: ignore[arg-type]
+        else:
+            await answer(send, 404, b"a worker: /healthz, /readyz, /metrics\n")  # type: ignore[arg-type]
+
+    return app
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        raise Denied(
+            f"listening on {host}:{port}", f"{error.strerror or error}.", "Choose another with --listen HOST:PORT."
+        ) from error
+    with sock:
+        yield sock
+
+
+def _name_of(sock: socket.socket, config: Config) -> str:
+    host = config.listen.rpartition(":")[0]
+    return f"{host}:{sock.getsockname()[1]}"
+
+
+# ── the worker ──
+
+
+@asynccontextmanager
+async def _worker(parts: Parts, door: Door, address: str) -> AsyncIterator[Worker]:
+    config = parts.config
+    name = worker_name(config)
+    has = capacity(config, max(1, config.workers))
+    known_as = WorkerRow(name, socket.gethostname(), address, Size(has.cpus, has.memory), has.builds or _MANY, now())
+    building = Building(parts.means(has, door))
+    holder: list[Worker] = []
+    workflows = DbosWorkflows(config.journal_url, name, {_BUILD: lambda run, steps: holder[0].run(run, steps)})
+    listeners: dict[str, Callable[[Event], None]] = {}
+
+    def told(stored: StoredBuild, event: Event) -> None:
+        heard = listeners.setdefault(stored.run, parts.metrics.build(stored.build.started))
+        heard(event)
+        if event.kind == "build_ended":
+            listeners.pop(stored.run, None)
+            parts.tail.ended(stored.run)
+
+    holder.append(
+        Worker(
+            parts.database,
+            lambda run: workflows.start(_BUILD, run),
+            building.perform,
+            known_as,
+            now,
+            kill=building.kill,
+            account_limit=config.account_limit or None,
+            told=told,
+            lease=config.lease,
+            poll=config.poll,
+        )
+    )
+    await workflows.launch()
+    async with holder[0], Sweeper(parts.database, now, lease=config.lease):
+        yield holder[0]
+
+
+async def _drain(worker: Worker, ending: asyncio.Event) -> None:
+    await ending.wait()
+    worker.drain()
+
+
+def _own_door(config: Config) -> Door:
+    """The API is in this process: builds reach it where we listen, which has to be on the loopback too."""
+    host, port = config.host_port
+    loopback = host in ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - compared, not bound
+    return Door(
+        f"http://127.0.0.1:{port}" if loopback else f"http://{config.listen}", "127.0.0.1" if loopback else host, port
+    )
+
+
+async def _door_to(config: Config, stack: AsyncExitStack) -> Door:
+    """To the API of another process, from a port of our own on the loopback, for that is where builds may ask."""
+    base = public_url(config)
+    scheme, _, rest = base.partition("://")
+    host, _, port_text = rest.partition("/")[0].rpartition(":")
+    if scheme != "http" or not port_text.isdigit():
+        raise Invalid(f"url {base!r}", "builds reach the API by http://HOST:PORT.", "Give that with --url.")
+    host = host.strip("[]")
+    if host in ("127.0.0.1", "localhost"):
+        return Door(f"http://127.0.0.1:{port_text}", "127.0.0.1", int(port_text))
+    listener = listen_here(0)
+    port = listener.getsockname()[1]
+    await stack.enter_async_context(forwarding(listener, host, int(port_text)))
+    return Door(f"http://127.0.0.1:{port}", host, int(port_text))
+
+
+def _worker_address(config: Config) -> tuple[str, int]:
+    host, _, port = config.worker_listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+@contextmanager
+def _processes(config: Config, ending: asyncio.Event) -> Iterator[None]:
+    """Worker processes beside this one, started again if they end, told to end when we do."""
+    first = worker_name(config)
+    names = [first if number == 1 else f"{first}-{number}" for number in range(1, config.workers + 1)]
+    tasks = [asyncio.ensure_future(_keep_going(config, name, ending)) for name in names]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _keep_going(config: Config, name: str, ending: asyncio.Event) -> None:
+    pause = _AGAIN
+    while not ending.is_set():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "codeyard.cli.main", "worker", "--data", str(config.data),
+            env=_environment(config, name), stdin=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        began = asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait(
+                {asyncio.ensure_future(process.wait()), asyncio.ensure_future(ending.wait())},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.terminate()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _GOODBYE)
+        if ending.is_set():
+            return
+        _log.warning("worker_ended name=%s code=%s", name, process.returncode)
+        lasted = asyncio.get_running_loop().time() - began
+        pause = _AGAIN if lasted > 60 else min(pause * 2, _AGAIN_AT_MOST)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), pause)
+
+
+def _environment(config: Config, name: str) -> dict[str, str]:
+    """Our settings for a worker process: its share of the machine, by the environment, which it reads as we did."""
+    share = capacity(config, config.workers)
+    told = {
+        "database": config.database_url, "url": f"http://{config.listen}", "worker": name, "workers": "0",
+        "region": config.region, "account": config.account, "vault_key": config.vault_key, "executor": config.executor,
+        "unsafe_process": str(config.unsafe_process), "privileged": str(config.privileged),
+        "local_sources": str(config.local_sources), "curated_images": config.curated_images,
+        "cpus": str(share.cpus), "memory": str(share.memory / 1024**3), "builds": str(config.builds),
+        "account_limit": str(config.account_limit), "over_limit": config.over_limit, "objects": config.objects,
+        "objects_region": config.objects_region, "bucket": config.bucket, "lease": str(config.lease),
+        "poll": str(config.poll),
+    }  # fmt: skip
+    return {**os.environ, **{f"CODEYARD_{key.upper()}": value for key, value in told.items()},
+            "CODEYARD_PARENT": str(os.getpid())}  # fmt: skip
+
+
+def _shown(url: str) -> str:
+    """Without its password."""
+    from sqlalchemy.engine import make_url
+
+    return make_url(url).render_as_string(hide_password=True)

@@ -1,0 +1,203 @@
+"""What every process of a server is made of, whether it serves the API, builds, or both: made once, by constructor."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from codeyard.access.container_credentials import BuildCredentials
+from codeyard.access.identities import StoredIdentities
+from codeyard.app.building import Door, Means
+from codeyard.app.first_start import RootKey, prepare_database, root_key
+from codeyard.app.machine import Capacity
+from codeyard.artifacts import BlobStore
+from codeyard.artifacts.buckets import Bucket, OpenBucket
+from codeyard.artifacts.disk import DiskStore
+from codeyard.aws import Caller, Refused
+from codeyard.aws.paging import Pages
+from codeyard.builds import table, workers_table
+from codeyard.builds.credentials import SourceCredentials
+from codeyard.builds.stored import Standing, StoredBuild
+from codeyard.config import Config
+from codeyard.errors import Conflict, Fault, NotFound
+from codeyard.ident import Owner
+from codeyard.logs import Framing, LogFiles, Place
+from codeyard.logs.files import LocalLogs
+from codeyard.logs.groups import LogGroups
+from codeyard.logs.remote import CombinedLogs, WorkerLogs
+from codeyard.logs.tail import Tail
+from codeyard.metrics import Metrics
+from codeyard.objects.buckets import embedded, permitted
+from codeyard.objects.directory import ObjectDirectory
+from codeyard.secrets import SecretProvider
+from codeyard.secrets.sealing import Key, KeyFile
+from codeyard.secrets.stored import StoredSecrets
+from codeyard.store import Database, Tx
+from codeyard.store.engine import SqlDatabase
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Shared by the API and the worker of one process."""
+
+    config: Config
+    database: Database
+    key: Key
+    root: RootKey
+    identities: StoredIdentities
+    pages: Pages
+    objects: ObjectDirectory | None  # None: buckets are elsewhere
+    blobs: BlobStore
+    local_logs: LocalLogs
+    logs: LogFiles
+    tail: Tail
+    groups: LogGroups
+    archive: Callable[[str], Awaitable[None]]
+    source_credentials: SourceCredentials
+    container_credentials: BuildCredentials
+    metrics: Metrics
+    internal_token: str
+
+    def means(self, capacity: Capacity, door: Door) -> Means:
+        """What the builds of this process are made with."""
+        return Means(
+            config=self.config,
+            capacity=capacity,
+            identities=self.identities,
+            session_caller=self._session_caller,
+            secrets=self._secrets,
+            credentials=self.source_credentials,
+            open_bucket=self._open_bucket,
+            groups=self.groups,
+            blobs=self.blobs,
+            token=self.container_credentials.token,
+            door=door,
+            now=now,
+            grew=lambda run, _size: self.tail.grew(run),
+            archive=self.archive,
+            build_url=lambda stored: build_url(public_url(self.config), stored),
+        )
+
+    async def _session_caller(self, role: str, name: str) -> Caller | None:
+        try:
+            return (await self.identities.assume(role, name, 3600)).caller
+        except Refused:
+            return None  # it was deleted
+
+    def _secrets(self, owner: Owner, permit: Callable[[str, str], Awaitable[None]]) -> SecretProvider:
+        return StoredSecrets(self.database, self.key, owner, permit)
+
+    def _open_bucket(self, owner: Owner, permit: Callable[[str, str], None]) -> OpenBucket:
+        if self.objects is not None:
+            return permitted(embedded(self.objects, owner.account), permit)
+        return permitted(self._open_elsewhere, permit)
+
+    def _open_elsewhere(self, url: str) -> Bucket:
+        from codeyard.artifacts.object_store import open_bucket
+
+        return open_bucket(url, endpoint=self.config.objects)
+
+
+def public_url(config: Config) -> str:
+    """What clients call the server."""
+    return (config.url or f"http://{config.listen}").rstrip("/")
+
+
+def build_url(base: str, stored: StoredBuild) -> str:
+    """Where people look at a build."""
+    return f"{base}/console/builds/{stored.owner.region}/{stored.id}"
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Parts]:
+    """The parts, over a database that is as this version needs it. Fault, Denied, Invalid."""
+    database = SqlDatabase(config.database_url)
+    try:
+        yield await _made(config, database)
+    finally:
+        database.close()
+
+
+async def _made(config: Config, database: SqlDatabase) -> Parts:
+    key = await prepare_database(config, database)
+    identities = StoredIdentities(database, key, now)
+    token = hmac.digest(key.secret, b"codeyard internal 1", "sha256").hex()
+    local, files, archive = _logs(config, database, token)
+    return Parts(
+        config=config,
+        database=database,
+        key=key,
+        root=await root_key(config, identities),
+        identities=identities,
+        pages=Pages(hashlib.sha256(b"codeyard pages 1" + key.secret).digest()),
+        objects=None
+        if config.objects
+        else ObjectDirectory(config.data / "objects", KeyFile(config.vault_key_file), now),
+        blobs=_blobs(config),
+        local_logs=local,
+        logs=files,
+        tail=Tail(files),
+        groups=LogGroups(database, now, files),
+        archive=archive,
+        source_credentials=SourceCredentials(database, key),
+        container_credentials=BuildCredentials(identities, key, lambda run: _role_of(database, run)),
+        metrics=Metrics(),
+        internal_token=token,
+    )
+
+
+def _blobs(config: Config) -> BlobStore:
+    if not config.bucket:
+        return DiskStore(config.data / "artifacts")
+    from codeyard.artifacts.object_store import ObjectBlobStore, open_store
+
+    return ObjectBlobStore(open_store(f"{config.bucket.rstrip('/')}/artifacts", endpoint=config.objects or None))
+
+
+def _logs(
+    config: Config, database: Database, token: str
+) -> tuple[LocalLogs, LogFiles, Callable[[str], Awaitable[None]]]:
+    """This machine's logs; all there are: here, in the bucket, or on the worker that has them; and how one is kept."""
+    local = LocalLogs(config.data)
+
+    async def where(place: Place) -> str | None:
+        return await database.read(lambda tx: _address(tx, place.name))
+
+    workers = WorkerLogs(where, token)
+    if not config.bucket:
+
+        async def keep(_run: str) -> None: ...
+
+        return local, CombinedLogs(local, workers), keep
+    from codeyard.artifacts.object_store import open_store
+    from codeyard.logs.bucket import BucketLogs
+
+    bucket = BucketLogs(open_store(f"{config.bucket.rstrip('/')}/logs", endpoint=config.objects or None))
+
+    async def archive(run: str) -> None:
+        with suppress(NotFound, Conflict, Fault):  # it is read from here for as long as it is here
+            await bucket.archive(local, Place(Framing.LINES, run))
+
+    return local, CombinedLogs(local, bucket, workers), archive
+
+
+def _address(tx: Tx, run: str) -> str | None:
+    stored = table.load(tx, run)
+    if stored is None or stored.worker is None:
+        return None
+    worker = workers_table.load(tx, stored.worker)
+    return worker.address if worker is not None and worker.address else None
+
+
+async def _role_of(database: Database, run: str) -> str | None:
+    """The service role of a build that runs."""
+    stored = await database.read(lambda tx: table.load(tx, run))
+    if stored is None or stored.standing is not Standing.RUNNING:
+        return None
+    return stored.project.service_role
