@@ -23,8 +23,9 @@ from tests.access.cloud import VAULT, allowing, trust
 from tests.calls import ACCOUNT
 from tests.wire.served import serving
 
-RUN, OTHER, NO_ROLE, DISTRUSTED = (str(uuid.UUID(int=n)) for n in range(4))
-ROLES = {RUN: "builder", OTHER: "builder", DISTRUSTED: "person"}
+RUN, OTHER, NO_ROLE, DISTRUSTED, OWN, NOT_OWN = (str(uuid.UUID(int=n)) for n in range(6))
+ROLES = {RUN: "builder", OTHER: "builder", DISTRUSTED: "person", OWN: "own", NOT_OWN: "own"}
+PROJECT = f"arn:aws:codebuild:us-east-1:{ACCOUNT}:project/web"
 
 
 class Served:
@@ -32,8 +33,9 @@ class Served:
 
     def __init__(self, database: SqlDatabase) -> None:
         self.identities = StoredIdentities(database, VAULT, lambda: datetime.now(UTC))
-        self.credentials = BuildCredentials(self.identities, VAULT, self.role_of)
-        for name, document in (("builder", trust()), ("person", trust(ACCOUNT))):
+        self.credentials = BuildCredentials(self.identities, VAULT, self.role_of, self.project_of)
+        own = trust(Condition={"StringEquals": {"aws:SourceArn": PROJECT, "aws:SourceAccount": ACCOUNT}})
+        for name, document in (("builder", trust()), ("person", trust(ACCOUNT)), ("own", own)):
             role = Role(new_role_id(), RoleArn(ACCOUNT, "/", name), datetime.now(UTC), document)
             asyncio.run(database.write(lambda tx, role=role: self.add(tx, role)))  # type: ignore[misc]
 
@@ -44,6 +46,9 @@ class Served:
 
     async def role_of(self, run: str) -> str | None:
         return f"arn:aws:iam::{ACCOUNT}:role/{ROLES[run]}" if run in ROLES else None
+
+    async def project_of(self, run: str) -> str | None:
+        return PROJECT if run == OWN else PROJECT + "2"
 
 
 @pytest.fixture
@@ -123,6 +128,14 @@ class NoDatabase:
 
     async def write(self, work: Any) -> Any:
         raise AssertionError
+
+
+def test_a_role_that_is_for_one_project_serves_its_builds_only(served: Served) -> None:
+    with serving(served.credentials) as url:
+        own = ask(url, OWN, served.credentials.token(OWN))
+        not_own = ask(url, NOT_OWN, served.credentials.token(NOT_OWN))
+
+    assert (own[0], not_own[0]) == (200, 403)
 
 
 async def nobody(_run: str) -> str | None:

@@ -63,6 +63,14 @@ async def test_what_was_forgotten_while_it_was_read_is_read_again() -> None:
     assert await fresh.get("a") == "a new"
 
 
+async def test_of_those_who_ask_at_once_one_reads() -> None:
+    world = World()
+    fresh = world.fresh()
+
+    assert set(await asyncio.gather(*(fresh.get("a") for _ in range(100)))) == {"a old"}
+    assert world.loads == 1
+
+
 async def test_it_does_not_grow_without_end() -> None:
     world = World()
     fresh = world.fresh()

@@ -228,6 +228,7 @@ async def test_a_role_may_do_what_its_policies_allow_on_each_of_the_resources(
         400,
     )
     assert (await denial(identities, caller, "s3:GetObject", "arn:aws:s3:::b/k"))[::2] == ("AccessDenied", 403)
+    assert (await denial(identities, caller, "logs:GetLogEvents"))[0] == "AccessDeniedException"
 
 
 async def test_who_one_is_may_be_asked_by_everybody(identities: StoredIdentities, counted: Counting) -> None:

@@ -29,18 +29,22 @@ _TITLES = {
     405: "MethodNotAllowed",
     503: "Unavailable",
 }
-RoleOf = Callable[[str], Awaitable[str | None]]
+ArnOf = Callable[[str], Awaitable[str | None]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class BuildCredentials:
-    """Gives each running build the credentials of its own service role. `role_of(run)` says which that is, if any."""
+    """Gives each running build the credentials of its own service role. `role_of(run)` says which that is, if any.
 
-    def __init__(self, identities: StoredIdentities, key: Key, role_of: RoleOf) -> None:
+    `project_of(run)` gives the ARN of its project, for roles whose trust policies ask for aws:SourceArn.
+    """
+
+    def __init__(self, identities: StoredIdentities, key: Key, role_of: ArnOf, project_of: ArnOf | None = None) -> None:
         self._identities = identities
         self._role_of = role_of
+        self._project_of = project_of
         self._key = hmac.digest(key.secret, b"codeyard container credentials 1", "sha256")
 
     def token(self, run: str) -> str:
@@ -81,7 +85,11 @@ class BuildCredentials:
 
     async def _credentials(self, run: str, role: str) -> dict[str, str]:
         arn = RoleArn.parse(role)
-        context = {"aws:SourceAccount": arn.account} if arn is not None else {}
+        project = await self._project_of(run) if self._project_of is not None else None
+        context = {
+            **({"aws:SourceAccount": arn.account} if arn is not None else {}),
+            **({"aws:SourceArn": project} if project is not None else {}),
+        }
         decision = await self._identities.trusts(role, Asker(service=_SERVICE), "sts:AssumeRole", context)
         if not decision.allowed:
             raise Refused("AccessDenied", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role}", 403)

@@ -1,8 +1,10 @@
 """Answers of the database kept for a moment: what every request asks for must not cost a read each."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -17,13 +19,24 @@ class Fresh(Generic[K, V]):
         self._load = load
         self._now = now
         self._kept: dict[K, tuple[datetime, V]] = {}
+        self._loading: WeakValueDictionary[K, asyncio.Lock] = WeakValueDictionary()
         self._changes = 0
 
     async def get(self, key: K) -> V:
-        found, now = self._kept.get(key), self._now()
-        if found is not None and timedelta(0) <= now - found[0] < KEPT:
-            return found[1]
-        changes = self._changes
+        if (found := self._found(key)) is not None:
+            return found[0]
+        lock = self._loading.setdefault(key, asyncio.Lock())
+        async with lock:  # of those who ask at once, one reads
+            if (found := self._found(key)) is not None:
+                return found[0]
+            return await self._read(key)
+
+    def _found(self, key: K) -> tuple[V] | None:
+        kept = self._kept.get(key)
+        return (kept[1],) if kept is not None and timedelta(0) <= self._now() - kept[0] < KEPT else None
+
+    async def _read(self, key: K) -> V:
+        now, changes = self._now(), self._changes
         value = await self._load(key)
         if changes == self._changes:  # else what was read may be what was there before
             if len(self._kept) >= _MOST:

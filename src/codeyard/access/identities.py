@@ -73,7 +73,7 @@ class StoredIdentities:
         """Refused: AccessDeniedException (AccessDenied for actions of iam, sts and s3)."""
         if action.lower() in _NOT_BY_POLICIES:
             return
-        for resource in resources:
+        for resource in resources or ("*",):
             decision, kind = await self.decide(caller, action, resource, context)
             if not decision.allowed:
                 raise denied(caller, action, resource, decision, kind)

@@ -7,6 +7,7 @@ Version 4)" in its API reference, which differs: a path is encoded once, and a p
 import hashlib
 import hmac
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -35,7 +36,7 @@ class Dialect(StrEnum):
 class Request:
     """What was signed of a request. Names of headers are lower-case, in the order in which they came.
 
-    Bytes become text as UTF-8 with surrogateescape (or Latin-1): no byte is wrong, clients sign UTF-8.
+    Header values are the wire's bytes as Latin-1, as ASGI servers give them; clients sign those bytes.
     """
 
     method: str
@@ -72,7 +73,7 @@ def signing_key(secret: str, scope: Scope) -> bytes:
 def canonical_request(request: Request, signed: Iterable[str], payload: str, dialect: Dialect) -> str:
     """The text whose digest is signed. `signed` names headers; `payload` stands for the body: its digest, mostly."""
     names = sorted(set(signed))
-    values = {name: ",".join(" ".join(v.split()) for k, v in request.headers if k == name) for name in names}
+    values = {name: ",".join(_trimmed(v) for k, v in request.headers if k == name) for name in names}
     return "\n".join(
         (
             request.method,
@@ -186,6 +187,12 @@ def _query(query: str) -> str:
 def _pairs(query: str) -> list[tuple[bytes, bytes]]:
     split = (part.replace(b"+", b" ").partition(b"=") for part in _octets(query).split(b"&") if part)
     return [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in split]
+
+
+def _trimmed(value: str) -> str:
+    with suppress(UnicodeEncodeError):  # else it is text already, of one who makes a request
+        value = value.encode("latin-1").decode("utf-8", "surrogateescape")
+    return " ".join(value.split())
 
 
 def _octets(text: str) -> bytes:

@@ -13,11 +13,6 @@ _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _LITERAL = frozenset("*?$")  # ${*} is an asterisk: IAM user guide, "Policy variables"
 
 
-def variables(pattern: str) -> tuple[str, ...]:
-    """The context keys that the pattern speaks of, in lower case."""
-    return tuple(_key(name) for name in _VARIABLE.findall(pattern) if name not in _LITERAL)
-
-
 def matches(pattern: str, text: str, lookup: Lookup | None = None, ignore_case: bool = False) -> bool:
     """Whether all of the text fits. `lookup` None: the policy is too old for variables; a dollar is a dollar."""
     if pattern == "*":
