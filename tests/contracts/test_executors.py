@@ -14,12 +14,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from codeyard.errors import Conflict
 from codeyard.executors import Command, Executor, Network, Sandbox, SandboxLost, SandboxSpec
+from codeyard.executors.forwarding import forwarding
 from codeyard.executors.loopback import listen_here
 from tests.machines import EXECUTORS, Machine
 
@@ -151,6 +153,50 @@ async def test_a_sandbox_outlives_the_process_that_opened_it(
     await adopted.close()
 
     assert (ended.code, printed(spec)) == (0, "begin\nend\n")
+
+
+async def test_what_waits_for_a_reader_that_died_goes_on_with_the_next(
+    executor: Executor, spec: SandboxSpec, machine: Machine
+) -> None:
+    much = Command("much", "head -c 200000000 /dev/zero; echo over")
+    program = textwrap.dedent(
+        f"""
+        import asyncio, dataclasses
+        from pathlib import Path
+        from codeyard.executors import Command
+        from tests.machines import EXECUTORS
+        machine = next(m for m in EXECUTORS if m.name == {machine.name!r})
+        async def main():
+            spec = machine.spec({spec.id!r}, Path({str(spec.home)!r}))
+            sandbox = await machine.executor().open(dataclasses.replace(spec, heard=lambda: 0))
+            await sandbox.run(Command({much.key!r}, {much.script!r}))
+        asyncio.run(main())
+        """
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    while spec.spool.stat().st_size < 64 * MIB:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    held = spec.spool.stat().st_size
+    child.kill()
+    child.wait()
+    adopted = await executor.adopt(replace(spec, heard=lambda: spec.spool.stat().st_size))
+    ended = await adopted.run(much)
+    await adopted.close()
+
+    assert held < 200_000_000
+    assert (ended.code, ended.spooled) == (0, 200_000_005)
+
+
+async def test_a_build_without_our_network_reaches_what_we_reach(networked: tuple[Sandbox, SandboxSpec]) -> None:
+    sandbox, spec = networked
+    there, inside = listen_here(0), await sandbox.listen(port := free_port())
+    async with answering(there, b"far away"), forwarding(inside, *there.getsockname()[:2]):
+        ended = await sandbox.run(asking("one", port))
+
+    assert (ended.code, printed(spec)) == (0, "far away")
 
 
 async def test_what_was_never_opened_cannot_be_adopted(executor: Executor, spec: SandboxSpec) -> None:
