@@ -94,8 +94,8 @@ def moved(tx: Tx, was: StoredBuild, now: StoredBuild) -> None:
     if was.standing is now.standing:
         return
     values: dict[str, Any] = {
-        "waiting": _c.waiting - (was.standing is Standing.WAITING),
-        "running": _c.running - (was.standing is Standing.RUNNING) + (now.standing is Standing.RUNNING),
+        "waiting": _c.waiting - int(was.standing is Standing.WAITING),
+        "running": _c.running - int(was.standing is Standing.RUNNING) + int(now.standing is Standing.RUNNING),
     }
     if now.standing is Standing.RUNNING and now.claimed is not None:
         values["turn"] = microseconds(now.claimed)

@@ -144,7 +144,8 @@ class Worker:
         # Whoever stops a build from another process is heard of by looking.
         look_after = self._poll / 2 if self._held else self._poll
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._bell.wait(), look_after)
+            async with asyncio.timeout(look_after):
+                await self._bell.wait()
         woken = self._bell.is_set()
         self._bell.clear()
         return woken
