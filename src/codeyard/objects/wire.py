@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from codeyard.aws import Identities, Refused
-from codeyard.aws.sigv4 import Dialect, Request, scope_of, verify
+from codeyard.aws.sigv4 import Dialect, Request, Verified, scope_of, verify
 from codeyard.errors import CodeyardError, Denied
 from codeyard.objects import Encryption
-from codeyard.objects.asked import asked, not_implemented
+from codeyard.objects.asked import Asked, asked, not_implemented
 from codeyard.objects.body import Gone, Receive
 from codeyard.objects.directory import ObjectDirectory
 from codeyard.objects.exchange import Answer, Content, Exchange
+from codeyard.objects.old_links import is_old_link, verify_old_link
 from codeyard.objects.wire_buckets import BucketOperations
 from codeyard.objects.wire_objects import ObjectOperations
 from codeyard.objects.wire_uploads import UploadOperations
@@ -72,18 +73,23 @@ class S3:
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Answer:
         wanted = asked(request, self._domains)
-        verified = await verify(request, self._identities.key, "s3", None, self._now(), Dialect.S3)
+        verified = await self._verified(wanted)
         operation = self._operations.get(wanted.operation)
         if operation is None:
             raise not_implemented()
         client = (scope.get("client") or ("",))[0]
         return await operation(Exchange(wanted, verified, self._identities, receive, client))
 
+    async def _verified(self, wanted: Asked) -> Verified:
+        if is_old_link(wanted):
+            return await verify_old_link(wanted, self._identities.key, self._now())
+        return await verify(wanted.request, self._identities.key, "s3", None, self._now(), Dialect.S3)
+
 
 def is_for_s3(request: Request) -> bool:
     """Whether it is signed for S3, and so for no other service at this address."""
     scope = scope_of(request)
-    return scope is not None and scope.service == "s3"
+    return scope.service == "s3" if scope is not None else "AWSAccessKeyId=" in request.query
 
 
 def request_of(scope: Scope) -> Request:
