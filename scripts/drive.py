@@ -86,10 +86,11 @@ class Cli:
     """Calls by the AWS CLI."""
 
     def __init__(self) -> None:
-        self._aws = os.environ.get("AWS_CLI", "aws")
+        # Named for each call: versions before 2.13 know no AWS_ENDPOINT_URL. `logs tail` came with version 2.
+        self._aws = [os.environ.get("AWS_CLI", "aws"), "--endpoint-url", os.environ["AWS_ENDPOINT_URL"]]
 
     def run(self, *arguments: str) -> str:
-        done = subprocess.run([self._aws, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run([*self._aws, *arguments], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"aws {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -115,7 +116,7 @@ class Cli:
             time.sleep(0.2)
         with tempfile.TemporaryFile("w+") as out:
             tail = subprocess.Popen(
-                [self._aws, "logs", "tail", group, "--follow", "--format", "short", "--log-stream-names", stream],
+                [*self._aws, "logs", "tail", group, "--follow", "--format", "short", "--log-stream-names", stream],
                 stdout=out,
             )
             while not self.call("codebuild", "batch-get-builds", ids=[build])["builds"][0]["buildComplete"]:
