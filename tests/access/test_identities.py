@@ -340,6 +340,15 @@ async def test_a_session_of_one_role_is_not_good_for_another(identities: StoredI
     assert (await denial(identities, replace(caller, role=str(mighty.arn)), "s3:GetObject", "*"))[0] == "AccessDenied"
 
 
+async def test_a_role_whose_stored_policy_cannot_be_read_may_nothing(
+    identities: StoredIdentities, counted: Counting
+) -> None:
+    role = await made(counted, "r", trust(), allowing("*"), "{")
+
+    with pytest.raises(Fault, match="a policy of it cannot be read"):
+        await identities.grants(str(role.arn))
+
+
 def test_credentials_do_not_show() -> None:
     session = Session("ASIA", "hidden-secret", "hidden-token", NOON, ROOT)
 

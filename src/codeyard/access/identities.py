@@ -24,7 +24,8 @@ from codeyard.access.table import StoredKey
 from codeyard.access.tokens import Ticket
 from codeyard.aws import Caller, Key, Refused, policy
 from codeyard.aws.conditions import Context
-from codeyard.aws.policy import Asked, Asker, Decision, Kind
+from codeyard.aws.policy import Asked, Asker, Decision, Kind, Malformed
+from codeyard.errors import Fault
 from codeyard.ident import Owner
 from codeyard.secrets import sealing
 from codeyard.store import Database, Duplicate, Tx
@@ -212,10 +213,14 @@ def _grants(tx: Tx, arn: RoleArn) -> Grants | None:
     role = table.role_named(tx, arn.account, arn.name)
     if role is None or role.arn != arn:
         return None
-    inline = (policy.parse(text, Kind.IDENTITY, name) for name, text in table.inline_of(tx, role).items())
+    inline = table.inline_of(tx, role).items()
     managed = (managed_policies.parsed(each) for each in table.attached_to(tx, role))
-    policies = (*inline, *(each for each in managed if each is not None))
-    return Grants(role, policy.parse(role.trust, Kind.TRUST, "trust policy"), policies)
+    try:
+        own = tuple(policy.parse(text, Kind.IDENTITY, name) for name, text in inline)
+        trust = policy.parse(role.trust, Kind.TRUST, "trust policy")
+    except Malformed as malformed:  # it was none when it was put: another version wrote it
+        raise Fault(f"the role {arn}", f"a policy of it cannot be read: {malformed}", "Put the policy again.") from None
+    return Grants(role, trust, (*own, *(each for each in managed if each is not None)))
 
 
 def _caller(ticket: Ticket) -> Caller:
