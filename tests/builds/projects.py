@@ -69,7 +69,7 @@ class Everybody:
             raise Refused("AccessDeniedException", f"{caller.arn} is not authorized to perform: {action}")
 
 
-async def require_role(owner: Owner, role: str) -> None:
+async def require_role(owner: Owner, role: str, source: str) -> None:
     """All roles are there but `gone`."""
     if role.endswith("/gone"):
         raise Refused("InvalidInputException", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role}")

@@ -14,6 +14,7 @@ from codeyard.builds.api_projects import project_handlers
 from codeyard.builds.control import BuildControl, StartLimits
 from codeyard.builds.declined import DECLINED
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
+from codeyard.ident import Owner
 from codeyard.logs.api import logs_service
 from codeyard.logs.remote import PATH as LOGS
 from codeyard.logs.remote import LogEndpoint
@@ -38,7 +39,10 @@ _ERRORS: dict[type[CodeyardError], str | tuple[str, int]] = {
 def codebuild_service(parts: Parts, control: BuildControl) -> Service:
     """CodeBuild: projects, builds, and why the rest is declined."""
     identities, base = parts.identities, public_url(parts.config)
-    require = identities.require_service_role
+
+    async def require(owner: Owner, role: str, source: str) -> None:
+        await identities.require_service_role(owner, role, source_arn=source)
+
     builds = BuildOperations(control, identities, require, parts.pages, lambda stored: build_url(base, stored))
     projects = project_handlers(parts.database, identities, require, parts.key, parts.pages, now)
     return Service("codebuild", (builds, *projects), _ERRORS, DECLINED)

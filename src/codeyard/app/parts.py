@@ -146,7 +146,9 @@ async def _made(config: Config, database: SqlDatabase) -> Parts:
         groups=LogGroups(database, now, files),
         archive=archive,
         source_credentials=SourceCredentials(database, key),
-        container_credentials=BuildCredentials(identities, key, lambda run: _role_of(database, run)),
+        container_credentials=BuildCredentials(
+            identities, key, lambda run: _role_of(database, run), lambda run: _project_of(database, run)
+        ),
         metrics=Metrics(),
         internal_token=token,
     )
@@ -201,3 +203,9 @@ async def _role_of(database: Database, run: str) -> str | None:
     if stored is None or stored.standing is not Standing.RUNNING:
         return None
     return stored.project.service_role
+
+
+async def _project_of(database: Database, run: str) -> str | None:
+    """The ARN of a build's project."""
+    stored = await database.read(lambda tx: table.load(tx, run))
+    return None if stored is None else stored.owner.arn(stored.project.resource)

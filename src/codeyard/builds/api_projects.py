@@ -27,7 +27,7 @@ def project_handlers(
 ) -> tuple[object, ...]:
     """All handlers of this slice, for one `aws.Service("codebuild", …)`.
 
-    `require_service_role(owner, role_arn)` refuses a role that is not there or does not trust CodeBuild.
+    `require_service_role(owner, role_arn, project_arn)` refuses a role that is not there or does not trust CodeBuild.
     """
     projects = Projects(database, identities, require_service_role, now)
     return (

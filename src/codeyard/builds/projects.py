@@ -22,7 +22,8 @@ PAGE = 100  # names
 _PASSED_TO = {"iam:PassedToService": "codebuild.amazonaws.com"}
 _COLUMNS = {"NAME": None, "CREATED_TIME": "created", "LAST_MODIFIED_TIME": "last_modified"}
 
-RequireRole = Callable[[Owner, str], Awaitable[None]]
+# Of an owner, a role's ARN, and the ARN of what it is to be taken on for.
+RequireRole = Callable[[Owner, str, str], Awaitable[None]]
 
 
 class Projects:
@@ -37,7 +38,7 @@ class Projects:
         """Refused: InvalidInput-, ResourceAlreadyExists-, AccountLimitExceeded-, AccessDeniedException."""
         project = created(given, self._now(), cache_scope=uuid.uuid4().hex)
         for role in project.roles:
-            await self._pass(owner, caller, role)
+            await self._pass(owner, caller, role, owner.arn(project.resource))
 
         def insert(tx: Tx) -> None:
             if table.count_projects(tx, owner) >= MOST and table.find_project(tx, owner, project.name) is None:
@@ -57,7 +58,7 @@ class Projects:
         batch = given.get("buildBatchConfig") or {}
         for role in (given.get("serviceRole"), batch.get("serviceRole")):
             if role is not None:
-                await self._pass(owner, caller, role)
+                await self._pass(owner, caller, role, arn_of(owner, name))
         now = self._now()
         return await self._change(owner, name, lambda was: updated(was, given, now))
 
@@ -111,7 +112,7 @@ class Projects:
     ) -> Project:
         """Show the builds to all, or to nobody else (reference 11.3). Refused, as `update`."""
         if role is not None:
-            await self._pass(owner, caller, role)
+            await self._pass(owner, caller, role, arn_of(owner, arn))
         alias, now = secrets.token_urlsafe(48), self._now()
 
         def shown(was: Project) -> Project:
@@ -127,10 +128,10 @@ class Projects:
 
         return await self._change(owner, arn, shown)
 
-    async def _pass(self, owner: Owner, caller: Caller, role: str) -> None:
+    async def _pass(self, owner: Owner, caller: Caller, role: str, source: str) -> None:
         check_role(role, owner.account)
         await self._identities.authorise(caller, "iam:PassRole", (role,), _PASSED_TO)
-        await self._require_role(owner, role)
+        await self._require_role(owner, role, source)
 
     async def _change(self, owner: Owner, name: str, change: Callable[[Project], Project]) -> Project:
         local = local_name(owner, name)
