@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codeyard.aws import Call, Refused, Service, Shape, operation
-from codeyard.aws.gateway import Gateway, Limits
+from codeyard.aws.bodies import Limits
+from codeyard.aws.gateway import Gateway
 from codeyard.errors import Conflict, NotFound
 from tests.wire.generate import survives
 from tests.wire.served import CBOR, JSON, KEY_ID, QUERY, SECRET, Asker, RootOnly, answering, client, serving

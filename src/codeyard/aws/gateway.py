@@ -16,16 +16,16 @@ from datetime import datetime
 from typing import Any
 
 from codeyard.aws import Call, Caller, Handler, Identities, Refused, Resources, Service, Shape, shapes, sigv4
+from codeyard.aws.bodies import Bodies, Gone, Limits, Receive
 from codeyard.aws.query_wire import QUERY
 from codeyard.aws.recognition import Asked, form_of, recognise, wire_of
 from codeyard.aws.shapes import Model, Unreadable
 from codeyard.aws.signing import Dialect, Request
 from codeyard.aws.validation import violations
 from codeyard.aws.wire import PLAIN, PLAIN_OUT, Problem, Wire
-from codeyard.errors import CodeyardError
+from codeyard.errors import CodeyardError, Fault
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Observe = Callable[[str, str, str, float], None]
 
@@ -42,16 +42,7 @@ _FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 _GLOBAL = {"iam": "us-east-1"}
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _LARGE = 256 * 1024  # bytes, from which on reading an input would hold up all other requests
-_DRAINED = 2.0  # seconds for the rest of a body that is not wanted, so that the client reads our answer
 _FAILURE = "The request processing has failed because of an unknown error, exception or failure."
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one request."""
-
-    body: int = 10 * 1024 * 1024  # bytes
-    seconds: float = 30.0  # for the whole body to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +52,6 @@ class _Served:
     service: Service
     model: Model
     operations: Mapping[str, tuple[Handler, Resources]]
-
-
-class _Gone(Exception):
-    """The client went before its request was whole."""
 
 
 class Gateway:
@@ -86,7 +73,7 @@ class Gateway:
         self._models = tuple(served.model for served in self._served.values())
         self._identities = identities
         self._now = now
-        self._limits = limits or Limits()
+        self._bodies = Bodies(limits or Limits())
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,18 +81,18 @@ class Gateway:
         started, request_id = time.perf_counter(), str(uuid.uuid4())
         request = _request(scope)
         wire = wire_of(request)
+        asked: Asked | None = None
         try:
-            body = await self._body(receive, request)
-        except _Gone:
+            async with self._bodies.read(receive, request.header("content-length")) as body:
+                asked, problem, answer = await self._answer(wire, scope, request, body, request_id)
+            close = False
+        except Gone:
             return
         except Refused as error:
-            early = Problem(error.code, error.message, error.status)
-            await _send(send, wire, early.status, wire.refuse(None, early, request_id), request_id, early.code)
-            self._observe("", "", early.code, time.perf_counter() - started)
-            return
-        asked, problem, answer = await self._answer(wire, scope, request, body, request_id)
-        code, status = (problem.code, problem.status) if problem is not None else ("", 200)
-        await _send(send, wire, status, answer, request_id, code)
+            problem, close = Problem(error.code, error.message, error.status, error.status >= 500), True
+            answer = wire.refuse(None, problem, request_id)
+        status, code = (200, "") if problem is None else (problem.status, problem.code)
+        await _send(send, status, answer, _headers(wire, request_id, code, close))
         service, operation = (asked.model.service, asked.operation.name) if asked is not None else ("", "")
         self._observe(service, operation, code, time.perf_counter() - started)
 
@@ -120,7 +107,7 @@ class Gateway:
         asked, request_id = Asked(served.model, served.model.operations[operation]), str(uuid.uuid4())
         try:
             self._check_declined(asked)
-            values = shapes.read(asked.operation.input, input, PLAIN)
+            values = _checked(asked, shapes.read(asked.operation.input, input, PLAIN))
             output = await self._perform(asked, values, caller, region, request_id, {})
         except Unreadable as error:
             raise Refused("SerializationException", str(error)) from None
@@ -149,7 +136,10 @@ class Gateway:
         except Unreadable as error:
             problem = Problem(wire.unreadable, f"{error}.", 400)
         except CodeyardError as error:
-            problem = self._told(error, asked) or _unforeseen(error, asked, request_id)
+            told = self._told(error, asked)
+            if told is not None and isinstance(error, Fault):
+                _log.error("request failed request_id=%s code=%s why=%s", request_id, told.code, error)
+            problem = told or _unforeseen(error, asked, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it but as an answer
             problem = _unforeseen(error, asked, request_id)
         problem = _in_words_of(wire, problem)
@@ -184,10 +174,8 @@ class Gateway:
     async def _perform(
         self, asked: Asked, values: Shape, caller: Caller, region: str, request_id: str, context: Mapping[str, str]
     ) -> Shape:
-        """Check, authorise, handle."""
+        """Authorise, handle."""
         service, name = asked.model.service, asked.operation.name
-        if (wrong := violations(asked.operation.input, values)) is not None:
-            raise Refused(_INVALID.get(service, "ValidationException"), wrong)
         handler, resources = self._served[service].operations[name]
         call = Call(service, name, values, caller, _GLOBAL.get(service, region), request_id)
         action = f"{asked.model.signing_name}:{name}"
@@ -220,49 +208,22 @@ class Gateway:
         code, given = entry if isinstance(entry, tuple) else (entry, 400)
         return self._told(Refused(code, str(error), given), asked)
 
-    async def _body(self, receive: Receive, request: Request) -> bytes:
-        """The whole body. Refused: it is too long, or too slow."""
-        length = request.header("content-length")
-        too_long = length is not None and _number(length) > self._limits.body
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                while not too_long:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if not message.get("more_body", False):
-                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-                    too_long = size > self._limits.body
-        except TimeoutError:
-            text = f"The request's body did not come within {self._limits.seconds:g} seconds."
-            raise Refused("RequestTimeout", text, 408) from None
-        await _drain(receive, 4 * self._limits.body)
-        text = f"The request's body is longer than {self._limits.body} bytes."
-        raise Refused("RequestEntityTooLargeException", text, 413)
-
-
-async def _drain(receive: Receive, most: int) -> None:
-    """Lets go of the rest of a body, some of it and for a while."""
-    try:
-        async with asyncio.timeout(_DRAINED):
-            while most > 0:
-                message = await receive()
-                if not message.get("more_body", False):
-                    return
-                most -= len(message.get("body", b""))
-    except TimeoutError:
-        return
-
 
 async def _decoded(wire: Wire, asked: Asked, request: Request, body: bytes) -> dict[str, Any]:
+    """The input's values, checked. A large one is read by a thread."""
     form = form_of(request, body) if wire is QUERY else body
-    if len(form) > _LARGE:
-        return await asyncio.to_thread(wire.decode, asked.operation, form)
-    return wire.decode(asked.operation, form)
+
+    def work() -> dict[str, Any]:
+        return _checked(asked, wire.decode(asked.operation, form))
+
+    return await asyncio.to_thread(work) if len(form) > _LARGE else work()
+
+
+def _checked(asked: Asked, values: dict[str, Any]) -> dict[str, Any]:
+    """The values themselves. Refused: they break rules of the model."""
+    if (wrong := violations(asked.operation.input, values)) is not None:
+        raise Refused(_INVALID.get(asked.model.service, "ValidationException"), wrong)
+    return values
 
 
 def _served(service: Service) -> _Served:
@@ -301,21 +262,17 @@ def _in_words_of(wire: Wire, problem: Problem) -> Problem:
     return problem
 
 
-async def _send(send: Send, wire: Wire, status: int, body: bytes, request_id: str, code: str) -> None:
-    headers = [
-        (b"x-amzn-requestid", request_id.encode()),
-        (b"content-type", wire.content_type.encode()),
-        (b"content-length", str(len(body)).encode()),
-        *wire.headers,
-    ]
+def _headers(wire: Wire, request_id: str, code: str, close: bool) -> list[tuple[bytes, bytes]]:
+    """`code` is the error's, "" if there is none; `close`: some of the body may still be on its way."""
+    headers = [(b"x-amzn-requestid", request_id.encode()), (b"content-type", wire.content_type.encode()), *wire.headers]
     if code and wire is not QUERY:
         headers.append((b"x-amzn-errortype", code.encode("ascii", "replace")))
-    if status in (408, 413):
-        headers.append((b"connection", b"close"))  # some of the body may still be on its way
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if close:
+        headers.append((b"connection", b"close"))
+    return headers
+
+
+async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
-
-
-def _number(length: str) -> int:
-    """Of a Content-Length; one that is none is for the HTTP server to refuse, and is as good as too long."""
-    return int(length) if re.fullmatch("[0-9]{1,15}", length) else 10**15

@@ -6,12 +6,14 @@ repeated. Lists and maps of single values name all rules of their items at once,
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from codeyard.aws.shapes import Schema, Sort
 
-_SHOWN = 256  # characters of a value, and violations in one text
-_NAMED = 50
+_SHOWN = 256  # characters of a value
+_NAMED = 50  # violations in one text
+_COUNTED = 1000  # after which no more are looked for
 _CONTAINERS = (Sort.STRUCTURE, Sort.LIST, Sort.MAP)
 _NUMBERS = (Sort.INTEGER, Sort.LONG, Sort.DOUBLE, Sort.FLOAT)
 # What is kept as bytes of a file or sealed, not in a column of text: it may contain a NUL, which PostgreSQL's cannot.
@@ -22,7 +24,7 @@ _NULL = "Member must not be null"
 
 def violations(schema: Schema, value: Any) -> str | None:
     """The text for the caller, or None: the input is as the model wants it."""
-    all_of_them = list(_broken(schema, value, ""))
+    all_of_them = list(islice(_broken(schema, value, ""), _COUNTED))
     if not all_of_them:
         return None
     many = "validation error" if len(all_of_them) == 1 else "validation errors"
