@@ -19,6 +19,7 @@ from codeyard.logs.groups import LogGroups
 from codeyard.store.engine import SqlDatabase
 from tests.databases import database as database
 from tests.logs.written import BuildLog
+from tests.wire.generate import survives
 from tests.wire.served import RootOnly, client, serving
 
 GROUP = "/aws/codebuild/demo"
@@ -283,6 +284,9 @@ def test_another_region_has_groups_of_its_own(server: Server) -> None:
         ("describe_log_streams", {"nextToken": "x"}),
         ("create_log_stream", {"logStreamName": "a:b"}),
         ("create_log_stream", {"logStreamName": "a\0b"}),
+        ("describe_log_streams", {"logStreamNamePrefix": "a\0b"}),
+        ("filter_log_events", {"logStreamNamePrefix": "a\0b"}),
+        ("filter_log_events", {"logStreamNames": ["a\0b"]}),
     ],
 )
 def test_what_is_wrong_is_told(server: Server, operation: str, given: dict[str, Any]) -> None:
@@ -309,3 +313,11 @@ def test_a_declined_operation_says_why(server: Server) -> None:
         "FilterLogEvents"
         in refusal(server, "start_query", logGroupName=GROUP, startTime=0, endTime=1, queryString=str(uuid.uuid4()))[1]
     )
+
+
+def test_no_input_breaks_it(server: Server) -> None:
+    """Made-up inputs, right and wrong, to every operation that is answered."""
+    server.logs.create_log_group(logGroupName=GROUP)
+    files = LocalLogs(server.data)
+    service = logs_service(server.db, files, files.streams, Pages(b"k" * 32), now)
+    survives(server.url, "logs", sorted(service.operations()), examples=15)

@@ -12,7 +12,7 @@ from codeyard.logs import Framing, LogFiles
 from codeyard.logs.api_streams import found_group, found_stream
 from codeyard.logs.filter_patterns import pattern_test
 from codeyard.logs.groups import milliseconds
-from codeyard.logs.naming import WRONG, group_name, on_group, on_stream, stream_name, wrong
+from codeyard.logs.naming import WRONG, group_name, on_group, on_stream, stream_name, stream_prefix, wrong
 from codeyard.logs.reading import EVENTS, Events, LogEvent, LogReader, open_log
 from codeyard.logs.searching import Found, Position, Search, search
 from codeyard.store import Database
@@ -145,7 +145,7 @@ def _times(call: Call) -> tuple[int | None, int | None]:
 
 def _search(call: Call) -> Search:
     given = call.input
-    names, prefix = given.get("logStreamNames"), given.get("logStreamNamePrefix") or ""
+    names, prefix = given.get("logStreamNames"), stream_prefix(call)
     if names and prefix:
         raise wrong("Only one of logStreamNames and logStreamNamePrefix may be specified.")
     if given.get("startFromHead") is False:

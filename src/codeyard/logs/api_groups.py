@@ -26,6 +26,7 @@ from codeyard.store import Database, Duplicate, Tx
 T = TypeVar("T")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _MOST_TAGS = 50
+_PARTS = ("logGroupNamePrefix", "logGroupNamePattern")
 
 
 class GroupOperations:
@@ -58,7 +59,7 @@ class GroupOperations:
     @operation("DescribeLogGroups", on_any_group)
     async def describe_log_groups(self, call: Call) -> Shape:
         given = call.input
-        prefix, part = given.get("logGroupNamePrefix") or "", given.get("logGroupNamePattern") or ""
+        prefix, part = (checked_group(given[key]) if given.get(key) else "" for key in _PARTS)
         if prefix and part:
             raise wrong("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
         named = given.get("logGroupIdentifiers")

@@ -20,6 +20,7 @@ from codeyard.logs.naming import (
     on_stream,
     stream_arn,
     stream_name,
+    stream_prefix,
     wrong,
 )
 from codeyard.logs.put_rules import sift
@@ -64,7 +65,7 @@ class StreamOperations:
     @operation("DescribeLogStreams", on_group)
     async def describe_log_streams(self, call: Call) -> Shape:
         given = call.input
-        prefix, by_time = given.get("logStreamNamePrefix") or "", given.get("orderBy") == "LastEventTime"
+        prefix, by_time = stream_prefix(call), given.get("orderBy") == "LastEventTime"
         if by_time and prefix:
             raise wrong("Cannot order by LastEventTime with a logStreamNamePrefix.")
         named, limit, descending = group_name(call), given.get("limit") or 50, bool(given.get("descending"))

@@ -73,6 +73,12 @@ def stream_name(name: str) -> str:
     return name
 
 
+def stream_prefix(call: Call) -> str:
+    """What the streams' names that are asked for begin with; empty: all."""
+    prefix = call.input.get("logStreamNamePrefix")
+    return stream_name(prefix) if prefix else ""
+
+
 def on_group(call: Call) -> str:
     """What a policy must allow an operation on that is about a group."""
     return f"{group_arn(call.owner, _asked(call.input, call.owner))}:log-stream:"

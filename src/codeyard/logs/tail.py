@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from codeyard.errors import NotFound
 from codeyard.logs import LogFiles, LogState, Place
-from codeyard.logs.reading import HELD, Events, open_log
+from codeyard.logs.reading import HELD, PAGE, Events, open_log
 
 _SOONEST, _LATEST = 0.02, 0.2  # seconds between looks at a file that another process writes
 _WOKEN = 1.0  # the same where the writer of this process wakes us: in case that another took over
@@ -55,15 +55,15 @@ class Tail:
                     await asyncio.wait_for(event.wait(), min(waits, left))
                 pause = min(pause * 1.5, _LATEST)
 
-    async def follow(self, place: Place, offset: int, patience: float = 15.0) -> AsyncIterator[Events]:
-        """Pages of events from `offset` on, until the log is closed and read; the next is read when it is asked for.
+    async def follow(self, place: Place, offset: int, patience: float = 15.0, size: int = PAGE) -> AsyncIterator[Events]:
+        """Pages of events (of `size` bytes at most, but for one that is longer) from `offset` on, until the log is closed and read; the next is read when it is asked for.
 
         A page without events says that nothing came for `patience` seconds. A log that is not there yet is waited for.
         """
         while True:
             try:
                 log = await open_log(self._files, place)
-                state, page = log.state, await log.forward(offset)
+                state, page = log.state, await log.forward(offset, size=size)
             except NotFound:
                 state, page = _NOTHING, Events((), offset, offset)
             if page.events:
