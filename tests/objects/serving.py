@@ -58,10 +58,11 @@ def served(
     root: Path,
     allowed: Callable[[str, str], bool] = lambda action, resource: True,
     usual: Encryption | None = None,
+    patience: float = 30.0,
     **options: Any,
 ) -> Iterator[str]:
     """The application's address; `options` are uvicorn's."""
-    app = S3(directory(root), People(allowed), usual=usual)
+    app = S3(directory(root), People(allowed), usual=usual, patience=patience)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", **options)

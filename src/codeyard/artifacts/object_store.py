@@ -262,6 +262,8 @@ def _answered(what: str) -> Iterator[None]:
                 "there are no credentials here, and this machine has no role of its own to ask for.",
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in and install codeyard[aws].",
             ) from None
+        if _first_line(error).startswith("NoSuch"):  # a list does not say it by the kind of its error
+            raise NotFound(what, f"{_first_line(error)}.", "Check the name of the bucket.") from error
         raise Fault(what, f"the bucket cannot be used: {_first_line(error)}.", "Check the endpoint.") from error
 
 

@@ -30,9 +30,16 @@ class Gone(Exception):
 class Body:
     """Read it once, by `pieces`, give each to `take`; `checked` says then what it adds up to."""
 
-    def __init__(self, receive: Receive, headers: Mapping[str, str], verified: Verified, limit: int) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        headers: Mapping[str, str],
+        verified: Verified,
+        limit: int,
+        patience: float = PATIENCE,
+    ) -> None:
         """EntityTooLarge, MissingContentLength, InvalidDigest, NotImplemented and more: before a byte is read."""
-        self._receive, self._limit = receive, limit
+        self._receive, self._limit, self._patience = receive, limit, patience
         self._payload = verified.payload
         self._decoder = self._decode(headers, verified)
         self._size = _size(headers, decoded=self._decoder is not None)
@@ -89,7 +96,7 @@ class Body:
 
     async def _next(self) -> tuple[bytes, bool]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 message = await self._receive()
         except TimeoutError:
             text = "Your socket connection to the server was not read from or written to within the timeout period."

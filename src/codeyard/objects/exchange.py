@@ -9,7 +9,7 @@ from codeyard.aws import Caller, Identities, Refused
 from codeyard.aws.sigv4 import Verified
 from codeyard.objects import About, Encryption
 from codeyard.objects.asked import Asked, not_implemented
-from codeyard.objects.body import Body, Receive
+from codeyard.objects.body import PATIENCE, Body, Receive
 from codeyard.objects.files import Opened
 
 _KEPT = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
@@ -59,6 +59,7 @@ class Exchange:
     identities: Identities
     receive: Receive = field(repr=False)
     source_ip: str = ""
+    patience: float = PATIENCE  # seconds without a byte of the body
 
     @property
     def caller(self) -> Caller:
@@ -78,7 +79,7 @@ class Exchange:
         )  # fmt: skip
 
     def body(self, limit: int) -> Body:
-        return Body(self.receive, self.asked.headers, self.verified, limit)
+        return Body(self.receive, self.asked.headers, self.verified, limit, self.patience)
 
     async def xml(self, limit: int, *, summed: bool = True) -> bytes:
         """A small body; b"" if there is none. `summed`: checksums in the headers are the body's."""
@@ -87,7 +88,7 @@ class Exchange:
             headers["content-length"] = "0"
         if not summed:
             headers = {name: value for name, value in headers.items() if not name.startswith("x-amz-checksum-")}
-        return await Body(self.receive, headers, self.verified, limit).whole()
+        return await Body(self.receive, headers, self.verified, limit, self.patience).whole()
 
 
 def about(headers: Mapping[str, str], usual: Encryption | None) -> About:

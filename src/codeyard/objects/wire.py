@@ -15,7 +15,7 @@ from codeyard.aws.sigv4 import Dialect, Request, Verified, scope_of, verify
 from codeyard.errors import CodeyardError, Denied
 from codeyard.objects import Encryption
 from codeyard.objects.asked import Asked, asked, not_implemented
-from codeyard.objects.body import Gone, Receive
+from codeyard.objects.body import PATIENCE, Gone, Receive
 from codeyard.objects.directory import ObjectDirectory
 from codeyard.objects.exchange import Answer, Content, Exchange
 from codeyard.objects.old_links import is_old_link, verify_old_link
@@ -30,11 +30,12 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _SEND = 1 << 19  # bytes at once
-_PATIENCE = 60.0  # seconds until a client must have taken them
+_TAKEN = 60.0  # seconds, in which a client must have taken them
 
 
 class S3:
-    """The application. `usual` is how objects are encrypted whose put does not say; `now` is aware."""
+    """The application. `usual` is how objects are encrypted whose put does not say; `now` is aware. A body that does
+    not come on for `patience` seconds is given up."""
 
     def __init__(
         self,
@@ -44,8 +45,9 @@ class S3:
         usual: Encryption | None = None,
         domains: tuple[str, ...] = ("localhost",),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        patience: float = PATIENCE,
     ) -> None:
-        self._identities, self._domains, self._now = identities, domains, now
+        self._identities, self._domains, self._now, self._patience = identities, domains, now, patience
         sources = ObjectOperations(objects, usual)
         uploads = UploadOperations(objects, sources, usual)
         self._operations = BucketOperations(objects).by_name() | sources.by_name() | uploads.by_name()
@@ -78,7 +80,7 @@ class S3:
         if operation is None:
             raise not_implemented()
         client = (scope.get("client") or ("",))[0]
-        return await operation(Exchange(wanted, verified, self._identities, receive, client))
+        return await operation(Exchange(wanted, verified, self._identities, receive, client, self._patience))
 
     async def _verified(self, wanted: Asked) -> Verified:
         if is_old_link(wanted):
@@ -155,7 +157,7 @@ async def _stream(content: Content, send: Send, leaving: "asyncio.Future[None]")
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         if leaving.done():
             return
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TAKEN):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
