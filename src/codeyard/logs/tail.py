@@ -55,10 +55,12 @@ class Tail:
                     await asyncio.wait_for(event.wait(), min(waits, left))
                 pause = min(pause * 1.5, _LATEST)
 
-    async def follow(self, place: Place, offset: int, patience: float = 15.0, size: int = PAGE) -> AsyncIterator[Events]:
-        """Pages of events (of `size` bytes at most, but for one that is longer) from `offset` on, until the log is closed and read; the next is read when it is asked for.
+    async def follow(
+        self, place: Place, offset: int, patience: float = 15.0, size: int = PAGE
+    ) -> AsyncIterator[Events]:
+        """Pages of events from `offset` on, until the log is closed and read; the next is read when it is asked for.
 
-        A page without events says that nothing came for `patience` seconds. A log that is not there yet is waited for.
+        A page has `size` bytes at the most, or one event. A page without events says that nothing came for `patience` seconds. A log that is not there yet is waited for.
         """
         while True:
             try:
