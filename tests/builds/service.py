@@ -194,7 +194,9 @@ class Service:
             while not true():
                 await asyncio.sleep(0.005)
 
-    def worker(self, process: Process, id: str = "one", size: Size = SMALL, told: Told | None = None, **given: Any) -> Worker:
+    def worker(
+        self, process: Process, id: str = "one", size: Size = SMALL, told: Told | None = None, **given: Any
+    ) -> Worker:
         known_as = WorkerRow(id, "machine", "", size, given.pop("slots", 1000), self.clock())
         heard = told or (lambda _build, _event: None)
         worker = Worker(

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import event, insert, text
 
+from codeyard.aws import Page
 from codeyard.builds import life, lines_table, table, tokens_table, workers_table
 from codeyard.builds.model import Status
 from codeyard.builds.queue import Size
@@ -116,15 +118,11 @@ async def test_pages_follow_each_other_with_nothing_left_out_or_twice(database: 
     await put(database, *builds, a_build(owner=ELSEWHERE), an_ended_build(name="other"))
 
     found: list[str] = []
-    after = None
-    while True:
-        page = await database.read(
-            lambda tx, after=after: table.listed_of_project(tx, OWNER, "site", ascending=ascending, after=after)
-        )
+    page = Page((), None)
+    while not found or page.next is not None:
+        read = partial(table.listed_of_project, owner=OWNER, project="site", ascending=ascending, after=page.next)
+        page = await database.read(read)
         found += page.items
-        after = page.next
-        if after is None:
-            break
 
     assert sorted(found) == sorted(str(build.id) for build in builds)
     numbers = {str(build.id): build.number for build in builds}
@@ -230,7 +228,7 @@ async def test_no_question_reads_builds_that_are_none_of_it(database: SqlDatabas
         shown = f"{name}: {plan}"
         assert "Seq Scan on builds" not in plan, shown
         assert "SCAN builds\n" not in plan, shown
-        assert "Sort" not in plan and "TEMP B-TREE" not in plan or name in ("waiting", "first"), shown
+        assert ("Sort" not in plan and "TEMP B-TREE" not in plan) or name in ("waiting", "first"), shown
 
 
 def plan_of(database: SqlDatabase, question: Any) -> str:

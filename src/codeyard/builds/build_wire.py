@@ -27,7 +27,7 @@ def to_wire(stored: StoredBuild, place: Place | None = None, log_link: str | Non
     """
     build, project, facts = stored.build, stored.project, stored.facts
     source = facts.get("source") or {}
-    return {
+    shown = {
         "id": str(stored.id),
         "arn": stored.arn,
         "buildNumber": stored.number,
@@ -62,6 +62,7 @@ def to_wire(stored: StoredBuild, place: Place | None = None, log_link: str | Non
         "debugSession": {"sessionEnabled": False},
         "autoRetryConfig": _retries(stored),
     }
+    return _given(shown)
 
 
 def _phase(record: PhaseRecord, place: Place | None) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _phase(record: PhaseRecord, place: Place | None) -> dict[str, Any]:
     """
     waits = place is not None and record.phase is Phase.QUEUED and record.ended is None
     contexts: Iterable[Context] = (Context("QUEUED", str(place)),) if waits else record.contexts
-    return {
+    phase = {
         "phaseType": record.phase.value,
         "phaseStatus": None if record.status is None else record.status.value,
         "startTime": record.started,
@@ -79,6 +80,7 @@ def _phase(record: PhaseRecord, place: Place | None) -> dict[str, Any]:
         "durationInSeconds": record.seconds,
         "contexts": [{"statusCode": each.code, "message": each.message} for each in contexts] or None,
     }
+    return _given(phase)
 
 
 # ── artifacts (reference 5.2, 5.3) ──
@@ -168,12 +170,17 @@ def _exported(facts: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _retries(stored: StoredBuild) -> dict[str, Any]:
     retries, owner = stored.retries, stored.owner
-    return {
+    config = {
         "autoRetryLimit": retries.limit,
         "autoRetryNumber": retries.number,
         "nextAutoRetry": None if retries.next is None else owner.arn(f"build/{retries.next}"),
         "previousAutoRetry": None if retries.previous is None else owner.arn(f"build/{retries.previous}"),
     }
+    return _given(config)
+
+
+def _given(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def stopped_to_wire(stored: StoredBuild, log_link: str | None = None) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _some(name: str, standing: Standing, *columns: Column[Any]) -> Index:
 _c = builds.c
 Index("ix_builds_listed", _c.account, _c.region, _c.submitted, _c.run)
 Index("ix_builds_numbered", _c.account, _c.region, _c.project, _c.number, _c.run)
-_some("ix_builds_waiting", Standing.WAITING, _c.account, _c.region, _c.project, _c.submitted, _c.run)
+_some("ix_builds_waiting", Standing.WAITING, _c.account, _c.region, _c.project, _c.submitted, _c.number)
 _some("ix_builds_overdue", Standing.WAITING, _c.queue_until)
 _some("ix_builds_running", Standing.RUNNING, _c.worker)
 
@@ -184,7 +184,7 @@ def heads(tx: Tx, owner: Owner, project: str, at_most: int) -> tuple[Waiting, ..
     query = (
         select(_c.run, _c.cpus, _c.memory, _c.submitted)
         .where(*_of(owner), _c.project == project, _is(Standing.WAITING))
-        .order_by(_c.submitted, _c.run)
+        .order_by(_c.submitted, _c.number)
         .limit(at_most)
     )
     return tuple(Waiting(row.run, Size(row.cpus, row.memory), time_of(row.submitted)) for row in tx.execute(query))
@@ -195,7 +195,7 @@ def all_waiting(tx: Tx) -> dict[tuple[Owner, str], tuple[Waiting, ...]]:
     query = (
         select(_c.account, _c.region, _c.project, _c.run, _c.cpus, _c.memory, _c.submitted)
         .where(_is(Standing.WAITING))
-        .order_by(_c.submitted, _c.run)
+        .order_by(_c.submitted, _c.number)
     )
     found: dict[tuple[Owner, str], list[Waiting]] = {}
     for row in tx.execute(query):
