@@ -1,5 +1,7 @@
 """UPLOAD_ARTIFACTS: what is published where, and what fails it."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,13 @@ import pytest
 
 from codeyard.builds.model import SUCCEEDED, ArtifactTarget, Context, Outcome, Status
 from codeyard.builds.upload import upload
-from tests.builds.jobs import Bench, bench
+from codeyard.objects import Encryption
+from codeyard.objects.buckets import embedded
+from codeyard.objects.directory import ObjectDirectory
+from codeyard.secrets.sealing import KeyFile
+from tests.builds.jobs import ID, Bench, bench
+
+ACCOUNT = "000000000000"
 
 FILES = {"a": "1", "sub/b": "22"}
 
@@ -95,6 +103,55 @@ async def test_a_name_does_not_lead_out(tmp_path: Path, name: str) -> None:
     await _upload(_bench(tmp_path / "in", {"files": ["a"], "name": "x"}, values={"name-": (name,)}))
 
     assert {path.name for path in tmp_path.iterdir()} == {"in"}
+
+
+def _bucket_bench(home: Path, artifacts: dict[str, Any], target: ArtifactTarget) -> tuple[Bench, ObjectDirectory]:
+    keys = KeyFile(home.with_name("vault.key"))
+    keys.newest()
+    objects = ObjectDirectory(home.with_name("objects"), keys)
+    objects.create(ACCOUNT, "bucket", "us-east-1")
+    made = _bench(home, artifacts, settings={"artifacts": target})
+    made.job.tools = replace(made.job.tools, open_bucket=embedded(objects, ACCOUNT))
+    return made, objects
+
+
+async def test_an_artifact_goes_to_a_bucket_by_the_projects_settings(tmp_path: Path) -> None:
+    target = ArtifactTarget("s3://bucket", "/", namespaced=True, override_name=False, path="/P/", encrypt_by="alias/k")
+    made, objects = _bucket_bench(tmp_path / "home", {"files": ["**/*"]}, target)
+    outcome, facts = await _upload(made)
+    stored, _ = objects.list(ACCOUNT, "bucket")
+
+    assert outcome == SUCCEEDED
+    assert [one.key for one in stored] == [f"P/{ID.run}/a", f"P/{ID.run}/sub/b"]
+    assert {one.about.encryption for one in stored} == {Encryption("aws:kms", "alias/k")}
+    assert stored[0].about.metadata == {"codebuild-buildarn": f"arn:aws:codebuild:us-east-1:{ACCOUNT}:build/{ID}"}
+    assert facts["artifacts"][0]["location"] == f"arn:aws:s3:::bucket/P/{ID.run}"
+    assert facts["artifact_sums"] == {"": {}}
+
+
+async def test_a_zip_in_a_bucket_is_told_with_its_sums(tmp_path: Path) -> None:
+    target = ArtifactTarget("s3://bucket", "app.zip", zipped=True)
+    made, objects = _bucket_bench(tmp_path / "home", {"files": ["a"]}, target)
+    _, facts = await _upload(made)
+    with objects.open(ACCOUNT, "bucket", "app.zip") as found:
+        content, about = b"".join(found.read()), found.stored.about
+    md5, sha256 = hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()
+
+    assert facts["artifacts"][0]["location"] == "arn:aws:s3:::bucket/app.zip"
+    assert facts["artifact_sums"] == {"": {"md5sum": md5, "sha256sum": sha256}}
+    assert (about.metadata["codebuild-content-md5"], about.metadata["codebuild-content-sha256"]) == (md5, sha256)
+    assert about.encryption is None
+
+
+async def test_a_bucket_that_refuses_fails_the_phase_with_its_code(tmp_path: Path) -> None:
+    made, _ = _bucket_bench(tmp_path / "home", {"files": ["a"]}, ArtifactTarget("s3://none", "x"))
+    outcome, facts = await _upload(made)
+
+    assert outcome.status is Status.FAILED
+    assert outcome.context.code == "CLIENT_ERROR"
+    assert outcome.context.message.startswith("Failed to upload artifacts: ")
+    assert "NoSuchBucket: The specified bucket does not exist" in outcome.context.message
+    assert facts["artifacts"] == []
 
 
 async def test_variables_in_paths_are_those_of_the_end(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ class People:
 def directory(root: Path) -> ObjectDirectory:
     """Buckets below `root`, with a key of their own."""
     root.mkdir(mode=0o700, exist_ok=True)
-    return ObjectDirectory(root / "objects", KeyFile(root / "vault.key"))
+    keys = KeyFile(root / "vault.key")
+    keys.newest()
+    return ObjectDirectory(root / "objects", keys)
 
 
 @contextmanager

@@ -44,7 +44,8 @@ class Stored:
 
 
 class Keys(Protocol):
-    """Where keys of the vault come from; a `codeyard.secrets.sealing.KeyFile` is one."""
+    """Where keys of the vault come from; a `codeyard.secrets.sealing.KeyFile` is one, whose file is there already: it
+    does not make it for several at once."""
 
     def newest(self) -> Key:
         """The key to seal by."""
