@@ -8,7 +8,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -170,6 +170,26 @@ def inputs(operation: Any) -> st.SearchStrategy[Any]:
     return st.one_of(valid(shape), invalid(shape), invalid(shape))
 
 
+def knowing(values: st.SearchStrategy[Any], known: Mapping[str, Sequence[Any]]) -> st.SearchStrategy[Any]:
+    """The same, but members of these names often have one of these values: of what there is already."""
+
+    @st.composite
+    def replaced(draw: st.DrawFn) -> Any:
+        return _replaced(draw, draw(values), known)
+
+    return replaced() if known else values
+
+
+def _replaced(draw: st.DrawFn, value: Any, known: Mapping[str, Sequence[Any]]) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: draw(st.sampled_from(known[name])) if name in known and draw(st.integers(0, 3)) else
+            _replaced(draw, one, known)
+            for name, one in value.items()
+        }  # fmt: skip
+    return [_replaced(draw, one, known) for one in value] if isinstance(value, list) else value
+
+
 def encoded(protocol: str, operation: Any, value: Any) -> bytes:
     """A request's body that says this, however wrong it is."""
     if protocol == CBOR:
@@ -235,25 +255,35 @@ def check(answer: Answer, protocol: str, service: str, operation: str) -> None:
         assert len(parsed["Error"]["Message"]) > 3, told
 
 
-def survives(url: str, service: str, operations: Iterable[str] | None = None, examples: int = 12, **key: Any) -> None:
+def survives(
+    url: str,
+    service: str,
+    operations: Iterable[str] | None = None,
+    examples: int = 12,
+    known: Mapping[str, Sequence[Any]] | None = None,
+    **key: Any,
+) -> None:
     """Asks every operation (or these) of the service at this URL, in each protocol it has, with made-up inputs.
 
-    `key` is for an Asker: who asks. AssertionError: an answer is a 5xx, or is not as `check` wants it; TimeoutError:
-    there is none.
+    `known` gives values for members by their names, e.g. {"projectName": ["demo"]}, so that operations meet what is
+    there; `key` is for an Asker: who asks. AssertionError: an answer is a 5xx, or is not as `check` wants it;
+    TimeoutError: there is none.
     """
     model = service_model(service)
     for protocol in protocols(service):
         with closing(Asker(url, **key)) as asker:
             for name in model.operation_names if operations is None else operations:
-                _drive(asker, protocol, service, model.operation_model(name), examples)
+                _drive(asker, protocol, service, model.operation_model(name), examples, known or {})
 
 
-def _drive(asker: Asker, protocol: str, service: str, operation: Any, examples: int) -> None:
+def _drive(
+    asker: Asker, protocol: str, service: str, operation: Any, examples: int, known: Mapping[str, Sequence[Any]]
+) -> None:
     @settings(
         max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
     )  # fmt: skip
-    @given(inputs(operation))
+    @given(knowing(inputs(operation), known))
     def drive(value: Any) -> None:
         body = encoded(protocol, operation, value)
         check(asker.ask(protocol, service, operation.name, body), protocol, service, operation.name)
