@@ -70,15 +70,6 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in (tmp_path / "streams").iterdir()] == [0o600, 0o600]
 
 
-def test_nothing_is_removed_twice(tmp_path: Path) -> None:
-    streams = PutStreams(tmp_path / "streams")
-    streams.put(NAME, [ONE])
-    streams.remove(NAME)
-    streams.remove(NAME)
-
-    assert list((tmp_path / "streams").iterdir()) == []
-
-
 RECORDS = st.lists(st.builds(Record, st.integers(0, 2**63), st.integers(0, 2**63), st.binary(max_size=9)), max_size=5)
 
 

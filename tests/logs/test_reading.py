@@ -181,6 +181,28 @@ WRITES = st.lists(
 
 
 @settings(deadline=None)
+@given(writes=WRITES, moment=st.integers(0, 6000))
+def test_a_time_is_found_exactly(writes: list[tuple[int, bytes]], moment: int) -> None:
+    """What stands before it is older, and nothing behind it is."""
+    with tempfile.TemporaryDirectory() as directory:
+        log = BuildLog(Path(directory))
+        at = 0
+        for pause, content in writes:
+            at += pause
+            log.prints(at, content)
+        ahead, since = asyncio.run(by_time(log, START + moment))
+
+    assert [event for event in ahead if event.offset >= since] == [
+        event for event in ahead if event.timestamp >= START + moment
+    ]
+
+
+async def by_time(log: BuildLog, moment: int) -> tuple[list[LogEvent], int]:
+    reader = await log.reader()
+    return await all_forward(reader, 100), await reader.since(moment)
+
+
+@settings(deadline=None)
 @given(writes=WRITES, limit=st.integers(1, 5), closed=st.booleans())
 def test_pages_hold_every_byte_once_either_way(writes: list[tuple[int, bytes]], limit: int, closed: bool) -> None:
     """However it is paged, all that may be shown is read once and in order; and it is the same backwards."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codeyard.logs import Framing, LogState, Place, log_not_there
 from codeyard.logs.put_streams import PutStreams
-from codeyard.logs.time_index import index_of
+from codeyard.logs.time_index import TimeIndex, index_of
 from codeyard.logs.times import END, ENTRY
 
 
@@ -38,6 +38,12 @@ class LocalLogs:
         path = self.path(place)
         await asyncio.to_thread(index_of(path).unlink, missing_ok=True)
         await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def close(self, place: Place) -> None:
+        """Mark the log of a build as complete, whose writer died and was not followed by another."""
+        path = self.path(place)
+        if not self.state_now(place).closed:
+            TimeIndex(path, path.stat().st_size).close()
 
     def state_now(self, place: Place) -> LogState:
         """As `state`, at once."""

@@ -40,6 +40,7 @@ class PutStreams:
                 try:
                     _append(index, ENTRY.pack(size, max(order, batch[0].timestamp)))
                     _append(log, content)
+                    os.fdatasync(index)  # without it, who reads backwards would have to begin far in front
                     os.fdatasync(log)
                 except OSError:
                     os.ftruncate(log, size)
@@ -49,12 +50,6 @@ class PutStreams:
                 "putting events into a stream", f"{error.strerror}.", "See that the disk has room, and put them again."
             ) from error
         return len(content)
-
-    def remove(self, name: str) -> None:
-        """Remove the stream's files; nothing, if there are none."""
-        path = self.path(name)
-        index_of(path).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

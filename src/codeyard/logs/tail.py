@@ -60,7 +60,8 @@ class Tail:
     ) -> AsyncIterator[Events]:
         """Pages of events from `offset` on, until the log is closed and read; the next is read when it is asked for.
 
-        A page has `size` bytes at the most, or one event. A page without events says that nothing came for `patience` seconds. A log that is not there yet is waited for.
+        A page has `size` bytes at the most, or one event; one without events says that nothing came for `patience`
+        seconds. A log that is not there yet is waited for.
         """
         while True:
             try:

@@ -77,6 +77,8 @@ class TimeSearch:
         """The entries for the bytes from `start` to `end`, and one before: a pause is told by two."""
         first = max(0, await self.below(0, start + 1) - 2)
         last = await self.below(0, end)
+        if last <= first:
+            return Times.parse(b"")
         if last - first <= _BLOCK and first // _BLOCK == (last - 1) // _BLOCK:
             block, at = await self._block(first // _BLOCK), first // _BLOCK * _BLOCK
             return Times(block.offsets[first - at : last - at], block.moments[first - at : last - at])
