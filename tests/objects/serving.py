@@ -67,6 +67,7 @@ def served(
     app = S3(directory(root), People(allowed), usual=usual, patience=patience)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
         config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", **options)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
