@@ -104,6 +104,7 @@ def test_a_follower_of_builds_sees_each_line_once(url: str, tmp_path: Path, buil
     assert by_stream == {log.run: [f"line {number} of the build\n" for number in range(300)] for log in running}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not here")
 def test_the_aws_cli_reads_and_finds(url: str, tmp_path: Path) -> None:
     log = begin(tmp_path)
