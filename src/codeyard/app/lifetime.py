@@ -43,6 +43,7 @@ _MANY = 10_000  # builds at the same time, where nobody sets a limit
 _GOODBYE = 5  # seconds for clients to get their answers
 _AGAIN, _AGAIN_AT_MOST = 0.5, 30.0  # seconds until a worker process that ended is started again
 _HOURLY = 3600.0
+_POLL_WOKEN = 1.0  # seconds between looks at the queue of a worker that this process's own API wakes
 _PR_SET_PDEATHSIG = 1
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ async def _up(config: Config, ending: asyncio.Event) -> None:
             control = control_of(parts, lambda: None)
             stack.enter_context(_processes(config, ending))
         else:
-            worker = await stack.enter_async_context(_worker(parts, _own_door(config), address=public_url(config)))
+            poll = max(config.poll, _POLL_WOKEN)
+            worker = await stack.enter_async_context(_worker(parts, _own_door(config), public_url(config), poll))
             control = control_of(parts, worker.wake)
             ending_worker = asyncio.create_task(_drain(worker, ending))
             stack.callback(ending_worker.cancel)
@@ -125,7 +127,8 @@ async def _work(config: Config, ending: asyncio.Event) -> None:
         sock = stack.enter_context(_listening(*_worker_address(config)))
         host, port = sock.getsockname()[:2]
         address = config.worker_url or f"http://{host}:{port}"
-        worker = await stack.enter_async_context(_worker(parts, door, address=address))
+        worker = await stack.enter_async_context(_worker(parts, door, address, config.poll))
+        await stack.enter_async_context(_sweeper(parts))
         operations = Operations(parts)
         click.echo(f"Worker {config.worker} is up: builds of {_shown(config.database_url)}", err=True)
         draining = asyncio.create_task(_drain(worker, ending))
@@ -141,7 +144,7 @@ async def _api(
 ) -> None:
     calls = gateway(parts, control)
     server = Server(parts, calls, _console(parts, calls))
-    await stack.enter_async_context(Sweeper(parts.database, now, lease=parts.config.lease))
+    await stack.enter_async_context(_sweeper(parts))
     tidying = asyncio.create_task(_tidy(parts))
     stack.callback(tidying.cancel)
     url = public_url(parts.config)
@@ -163,6 +166,11 @@ def _greet(parts: Parts, url: str) -> None:
     sys.stdout.flush()
 
 
+def _sweeper(parts: Parts) -> Sweeper:
+    lease = parts.config.lease
+    return Sweeper(parts.database, now, lease=lease, every=min(5.0, lease / 10))
+
+
 async def _tidy(parts: Parts) -> None:
     """What nobody waits for: logs that their groups keep no longer."""
     while True:
@@ -174,7 +182,16 @@ async def _tidy(parts: Parts) -> None:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Which leaves signals to us."""
+    """Which leaves signals to us, and does not wake ten times a second to see whether it is to end."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # the date in the answers' heads
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 1.0)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -188,12 +205,14 @@ async def _listen(app: App, sock: socket.socket, ending: asyncio.Event, operatio
         timeout_keep_alive=75, timeout_graceful_shutdown=_GOODBYE, server_header=False, backlog=2048,
         h11_max_incomplete_event_size=64 * 1024,
     )  # fmt: skip
-    server = _Uvicorn(config)
+    stopped = asyncio.Event()
+    server = _Uvicorn(config, stopped)
 
     async def end() -> None:
         await ending.wait()
         operations.draining = True
         server.should_exit = True
+        stopped.set()
 
     waiting = asyncio.create_task(end())
     try:
@@ -240,7 +259,7 @@ def _name_of(sock: socket.socket, config: Config) -> str:
 
 
 @asynccontextmanager
-async def _worker(parts: Parts, door: Door, address: str) -> AsyncIterator[Worker]:
+async def _worker(parts: Parts, door: Door, address: str, poll: float) -> AsyncIterator[Worker]:
     config = parts.config
     name = worker_name(config)
     has = capacity(config, max(1, config.workers))
@@ -268,11 +287,11 @@ async def _worker(parts: Parts, door: Door, address: str) -> AsyncIterator[Worke
             account_limit=config.account_limit or None,
             told=told,
             lease=config.lease,
-            poll=config.poll,
+            poll=poll,
         )
     )
     await workflows.launch()
-    async with holder[0], Sweeper(parts.database, now, lease=config.lease):
+    async with holder[0]:
         yield holder[0]
 
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -69,12 +70,14 @@ class Sweeper:
         now = self._now()
         if self._last is None or self._watching is None or now - self._last > self._lease / 2:
             self._watching = now
-        for run in await self._db.read(lambda tx: table.overdue(tx, now)):
+        found = await self._db.read(lambda tx: _look(tx, now))
+        for run in found.overdue:
             await self._end(partial(_end_overdue, run=run, now=now))
         if now - self._watching >= self._lease:
-            for run, worker in await self._db.read(lambda tx: _abandoned(tx, now)):
+            for run, worker in found.abandoned:
                 await self._end(partial(_end_lost, run=run, worker=worker, now=now))
-        await self._db.write(lambda tx: _forget(tx, now))
+        if found.old:  # an idle server does not write
+            await self._db.write(lambda tx: _forget(tx, now))
         self._last = now
 
     async def _end(self, work: Callable[[Tx], StoredBuild | None]) -> None:
@@ -82,6 +85,20 @@ class Sweeper:
         if build is not None:
             _log.warning("build_ended build=%s status=%s lost=%s", build.id, build.build.status, build.lost)
             self._tell(build)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What there is to do."""
+
+    overdue: tuple[str, ...]
+    abandoned: tuple[tuple[str, str], ...]  # builds, each with the worker that is gone
+    old: bool  # there are rows to forget
+
+
+def _look(tx: Tx, now: datetime) -> _Found:
+    old = tokens_table.any_old(tx, now) or workers_table.any_old(tx, now - _FORGOTTEN_AFTER)
+    return _Found(table.overdue(tx, now), _abandoned(tx, now), old)
 
 
 def _end_overdue(tx: Tx, run: str, now: datetime) -> StoredBuild | None:

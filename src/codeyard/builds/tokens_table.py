@@ -52,6 +52,11 @@ def keep(tx: Tx, token: Token, run: str, now: datetime) -> None:
     tx.execute(tokens.insert().values(**_key(token), **values))
 
 
+def any_old(tx: Tx, now: datetime) -> bool:
+    """Whether there are some whose time is over."""
+    return tx.execute(select(_c.token).where(_c.until <= microseconds(now)).limit(1)).first() is not None
+
+
 def forget(tx: Tx, now: datetime) -> None:
     """Drop some of those whose time is over."""
     old = select(_c.token).where(_c.until <= microseconds(now)).limit(_AT_ONCE)

@@ -59,6 +59,11 @@ def remove(tx: Tx, id: str) -> None:
     tx.execute(workers.delete().where(_c.id == id))
 
 
+def any_old(tx: Tx, before: datetime) -> bool:
+    """Whether some were last heard of before that."""
+    return tx.execute(select(_c.id).where(_c.lease < microseconds(before)).limit(1)).first() is not None
+
+
 def forget(tx: Tx, before: datetime) -> None:
     """Drop those that were last heard of before that."""
     tx.execute(workers.delete().where(_c.lease < microseconds(before)))

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from codeyard.durable import Answer, Steps
 Body = Callable[[str, Steps], Awaitable[None]]
 # By hand: by default it is a hash of our source, and an edit to that would strand the builds in flight.
 _VERSION = "1"
+# Seconds between looks for what was left unfinished: at first, for so long, and then.
+_RECOVERING, _RECOVERS_FOR, _RECOVERED = 0.1, 30.0, 10.0
 _BUSY = 20.0  # seconds for another process that writes
 
 
@@ -37,7 +40,9 @@ class DbosWorkflows:
         logging.getLogger("dbos").setLevel(logging.WARNING)
         config: dict[str, Any] = {
             "name": "codeyard",
-            "application_version": _VERSION,
+            # With our name: DBOS takes up what was left unfinished by way of a queue, from which any process of the
+            # same version takes, and the sandboxes are here.
+            "application_version": f"{_VERSION}/{executor_id}",
             "executor_id": executor_id,
             "serializer": _Json(),
             "log_level": "WARNING",
@@ -49,12 +54,25 @@ class DbosWorkflows:
             config |= {"system_database_url": url, "system_database_engine": _sqlite(url)}
         else:
             config |= {"system_database_url": url, "sys_db_pool_size": 5}
-        DBOS(config=config)  # type: ignore[arg-type] # a TypedDict, of which we give a part
+        self._dbos = DBOS(config=config)  # type: ignore[arg-type] # a TypedDict, of which we give a part
         self._workflows = {name: _workflow(name, body) for name, body in bodies.items()}
 
     async def launch(self) -> None:
         """Connect, and take up what this process's namesake left unfinished."""
+        self._calm(_RECOVERING)
         DBOS.launch()
+        asyncio.get_running_loop().call_later(_RECOVERS_FOR, self._calm, _RECOVERED)
+
+    def _calm(self, queue: float) -> None:
+        """Have DBOS look less often for what is never there: timers, and workflows in queues (each `queue` seconds).
+
+        It asks its database several times a second otherwise, which is most of what an idle server would do. There is
+        no setting for it; where a version of DBOS has other names for these, it stays as lively as it likes.
+        """
+        with suppress(AttributeError):
+            self._dbos._background_jobs_stop_event.set()  # no workflow here has a timeout or a delay
+        with suppress(AttributeError):
+            self._dbos._registry.get_internal_queue()._polling_interval_sec = queue
 
     async def start(self, name: str, id: str) -> None:
         """Begin it, and answer once that is written down; nothing happens if one of this id has begun before."""
