@@ -108,9 +108,9 @@ class Asking:
         projects = {
             each["name"]: each
             for start in range(0, len(names), _AT_ONCE)
-            for each in (
-                await self._codebuild("BatchGetProjects", region, names=names[start : start + _AT_ONCE])
-            ).get("projects", ())
+            for each in (await self._codebuild("BatchGetProjects", region, names=names[start : start + _AT_ONCE])).get(
+                "projects", ()
+            )
         }
         ids = [await self._newest(region, name) for name in projects]
         flat = [id for each in ids for id in each]
