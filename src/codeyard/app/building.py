@@ -81,6 +81,7 @@ class Means:
     door: Door
     now: Callable[[], datetime]
     grew: Callable[[str, int], None]  # the log of this run has so many bytes now
+    close_log: Callable[[str], None]  # the log of this run is complete
     archive: Callable[[str], Awaitable[None]]  # keep the log of this run where other machines read it
     build_url: Callable[[StoredBuild], str]
 
@@ -107,20 +108,34 @@ class Building:
         home = self._home(stored.run)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         work = _Work(self._means, stored, home, emit, stop)
-        finished = await work.run(steps)
+        try:
+            finished = await work.run(steps)
+        except Exception:
+            await self._close_log(stored)  # what breaks here ends the build
+            raise
         await asyncio.to_thread((home / "over").touch)
         await asyncio.to_thread(_clear, home)
         return finished
 
     async def kill(self, stored: StoredBuild) -> None:
-        """End its sandbox, if it has one here, and leave nothing of its workspace."""
+        """End its sandbox, if it has one here, and leave nothing of its workspace. Its log is complete then."""
         home = self._home(stored.run)
         with suppress(FileNotFoundError):
             chosen = Chosen(**json.loads((home / "chosen").read_text()))
             with suppress(SandboxLost):
                 spec = SandboxSpec(id=stored.run, home=home, image=chosen.image)
                 await (await choose.executor(chosen.executor).adopt(spec)).close()
+        await self._close_log(stored)
         await asyncio.to_thread(_clear, home)
+
+    async def _close_log(self, stored: StoredBuild) -> None:
+        """Nobody writes to it any more: whoever follows it is told."""
+        try:
+            await asyncio.to_thread(self._means.close_log, stored.run)
+            await self._means.groups.build_ended(stored.run)
+            await self._means.archive(stored.run)
+        except (CodeyardError, OSError) as error:
+            _log.warning("log_left_open build=%s error=%s", stored.id, error)
 
     def _home(self, run: str) -> Path:
         return self._means.config.data / "builds" / run

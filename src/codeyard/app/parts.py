@@ -80,9 +80,14 @@ class Parts:
             door=door,
             now=now,
             grew=lambda run, _size: self.tail.grew(run),
+            close_log=self._close_log,
             archive=self.archive,
             build_url=lambda stored: build_url(public_url(self.config), stored),
         )
+
+    def _close_log(self, run: str) -> None:
+        with suppress(NotFound):  # it ended before it wrote anything
+            self.local_logs.close(Place(Framing.LINES, run))
 
     async def _session_caller(self, role: str, name: str) -> Caller | None:
         try:

@@ -260,7 +260,7 @@ def _answered(what: str) -> Iterator[None]:
             raise Denied(
                 what,
                 "there are no credentials here, and this machine has no role of its own to ask for.",
-                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in and install codeyard[aws].",
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with the AWS CLI.",
             ) from None
         if _first_line(error).startswith("NoSuch"):  # a list does not say it by the kind of its error
             raise NotFound(what, f"{_first_line(error)}.", "Check the name of the bucket.") from error

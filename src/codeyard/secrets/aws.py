@@ -14,7 +14,7 @@ from codeyard.secrets import Secret, SecretReference, missing_parameter, missing
 _MISSING = frozenset({"ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException"})
 _INVALID = frozenset({"InvalidParameterException", "InvalidRequestException", "ValidationException"})
 _BUSY = frozenset({"InternalFailure", "InternalServerError", "InternalServiceError", "ServiceUnavailable"})
-_INSTALL = "Install it: pip install 'codeyard[aws]'"
+_INSTALL = "Install it: pip install boto3"
 _CONFIGURE = "Set AWS_REGION, and credentials that boto3 finds: AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret key."
 
 
