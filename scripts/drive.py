@@ -88,9 +88,12 @@ class Cli:
     def __init__(self) -> None:
         # Named for each call: versions before 2.13 know no AWS_ENDPOINT_URL. `logs tail` came with version 2.
         self._aws = [os.environ.get("AWS_CLI", "aws"), "--endpoint-url", os.environ["AWS_ENDPOINT_URL"]]
+        buckets = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL"])
+        self._aws_s3 = [self._aws[0], "--endpoint-url", buckets]
 
     def run(self, *arguments: str) -> str:
-        done = subprocess.run([*self._aws, *arguments], capture_output=True, text=True, check=False)
+        aws = self._aws_s3 if arguments[0].startswith("s3") else self._aws
+        done = subprocess.run([*aws, *arguments], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"aws {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout

@@ -20,19 +20,23 @@ def plants(database: SqlDatabase) -> SqlDatabase:
     return database
 
 
+def plant(tx: Tx, name: str) -> None:
+    tx.execute(PLANTS.insert().values(name=name, size=1))
+
+
 def names(tx: Tx) -> list[str]:
     return [row.name for row in tx.execute(select(PLANTS.c.name).order_by(PLANTS.c.name))]
 
 
 async def test_what_was_written_can_be_read(plants: SqlDatabase) -> None:
-    await plants.write(lambda tx: tx.execute(PLANTS.insert().values(name="fern", size=1)) and None)
+    await plants.write(lambda tx: plant(tx, "fern"))
 
     assert await plants.read(names) == ["fern"]
 
 
 async def test_a_write_that_raises_leaves_nothing(plants: SqlDatabase) -> None:
     def half(tx: Tx) -> None:
-        tx.execute(PLANTS.insert().values(name="fern", size=1))
+        plant(tx, "fern")
         raise Conflict("the fern", "it wilted.", "Water it.")
 
     with pytest.raises(Conflict):
@@ -44,16 +48,14 @@ async def test_a_write_that_raises_leaves_nothing(plants: SqlDatabase) -> None:
 async def test_writes_at_once_are_each_whole_or_not_at_all(plants: SqlDatabase) -> None:
     """Those that clash do not take with them what is committed in the same breath."""
 
-    async def plant(number: int) -> str:
+    async def try_to_plant(number: int) -> str:
         try:
-            await plants.write(
-                lambda tx: tx.execute(PLANTS.insert().values(name=f"p{number % 50:02}", size=1)) and None
-            )
+            await plants.write(lambda tx: plant(tx, f"p{number % 50:02}"))
         except Duplicate:
             return "taken"
         return "planted"
 
-    answers = await asyncio.gather(*(plant(number) for number in range(100)))
+    answers = await asyncio.gather(*(try_to_plant(number) for number in range(100)))
 
     assert sorted(answers) == ["planted"] * 50 + ["taken"] * 50
     assert len(await plants.read(names)) == 50
