@@ -181,7 +181,10 @@ def test_a_wrong_key_gets_awss_error(
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
-@pytest.mark.parametrize("service", SERVICES)
+LARGE = [pytest.param(service, marks=pytest.mark.slow) for service in ("logs", "ssm", "iam")]
+
+
+@pytest.mark.parametrize("service", ["codebuild", "secretsmanager", "sts", *LARGE])
 def test_every_operation_survives_whatever_it_is_asked(answers_all: str, service: str) -> None:
     survives(answers_all, service, examples=4)
 
