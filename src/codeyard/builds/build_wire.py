@@ -145,9 +145,7 @@ def logs_to_wire(stored: StoredBuild, link: str | None = None) -> dict[str, Any]
     bucket = s3_log(stored)
     if bucket is not None and provisioned:
         shown["s3LogsArn"] = f"{_S3}{bucket[0]}/{bucket[1]}"
-        shown["s3DeepLink"] = (
-            f"https://s3.console.aws.amazon.com/s3/object/{bucket[0]}?region={stored.owner.region}&prefix={bucket[1]}"
-        )
+        shown["s3DeepLink"] = f"{link}/log" if link is not None else _s3_deep_link(stored, *bucket)
     return shown
 
 
@@ -155,6 +153,11 @@ def _deep_link(stored: StoredBuild, group: str, name: str) -> str:
     place = f"{_encoded(group)}/log-events/{_encoded(name)}"
     console = f"https://console.aws.amazon.com/cloudwatch/home?region={stored.owner.region}"
     return f"{console}#logsV2:log-groups/log-group/{place}"
+
+
+def _s3_deep_link(stored: StoredBuild, bucket: str, key: str) -> str:
+    console = f"https://s3.console.aws.amazon.com/s3/object/{bucket}"
+    return f"{console}?region={stored.owner.region}&prefix={key}"
 
 
 def _encoded(text: str) -> str:

@@ -68,6 +68,7 @@ def client(service: str) -> Any:
     config = Config(
         connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3},
         user_agent_extra="codeyard-cli", s3={"addressing_style": "path"}, parameter_validation=False,
+        signature_version="s3v4" if service == "s3" else None,  # of links: else boto3 makes older ones
     )  # fmt: skip
     keys = {"aws_access_key_id": found.key_id, "aws_secret_access_key": found.secret} if found.key_id else {}
     session = botocore.session.get_session()
