@@ -20,6 +20,7 @@ from codeyard.errors import CodeyardError, Denied, Fault
 from codeyard.objects import About, Encryption, Stored
 from codeyard.objects.directory import Condition, ObjectDirectory
 from codeyard.objects.sealed import CHUNK
+from codeyard.objects.uploads import Uploads
 from codeyard.secrets.sealing import KeyFile
 from tests.objects.serving import ACCOUNT, OTHER, directory
 from tests.objects.test_listing import KEYS
@@ -303,6 +304,24 @@ def test_killing_a_writer_leaves_every_object_whole_and_nothing_else(store: Obje
     drafts = tmp_path / f"data/objects/{ACCOUNT}/bucket/drafts"
     assert os.listdir(drafts) == []
     assert len(listed(store)) <= 3
+
+
+def test_what_the_dead_left_is_removed_once_it_is_old(store: ObjectDirectory, tmp_path: Path) -> None:
+    account = tmp_path / f"data/objects/{ACCOUNT}"
+    left = [account / ".0123", account / "bucket/uploads/0123", account / "bucket/drafts"]
+    for place in left:
+        place.mkdir(parents=True)
+        (place / "part").write_text("x")
+    upload = Uploads(store).create(ACCOUNT, "bucket", "k", About())
+    put(store, "k", b"1")
+    store.tidy()
+    kept = [(place / "part").exists() for place in left]
+    store.tidy(older_than=-60)
+
+    assert kept == [True] * 3
+    assert [(place / "part").exists() for place in left] == [False] * 3
+    assert Uploads(store).get(ACCOUNT, "bucket", "k", upload.id) == upload
+    assert got(store, "k") == b"1"
 
 
 def test_a_file_system_without_nameless_files_serves_as_well(store: ObjectDirectory, tmp_path: Path) -> None:

@@ -190,8 +190,10 @@ class ObjectDirectory:
         return Opened(str(path), place, self._keys)
 
     def tidy(self, older_than: float = 3600.0) -> None:
-        """Remove what processes left that died in the moment of replacing an object, or of removing a bucket."""
-        for left in (*self._root.glob("*/*/drafts/*"), *self._root.glob("*/.*")):
+        """Remove what processes left that died while they replaced an object, gave up an upload or removed a bucket.
+        For the start of a server; what is younger, in seconds, may be at work."""
+        begun = [place for place in self._root.glob("*/*/uploads/*") if not (place / "upload.json").exists()]
+        for left in (*begun, *self._root.glob("*/*/drafts/*"), *self._root.glob("*/.*")):
             with suppress(OSError):
                 if left.stat().st_mtime < self._now().timestamp() - older_than:
                     remove_tree(left)
