@@ -44,7 +44,7 @@ async def prepare_database(config: Config, database: SqlDatabase) -> Key:
     config.vault_key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     sealed = await database.read(_sealed)
     if sealed is None:
-        key = keys.newest()
+        key = await asyncio.to_thread(_newest, keys, config.vault_key_file.parent)
         with suppress(Duplicate):  # another process was first: is it our key?
             await database.write(lambda tx: _keep(tx, key))
         sealed = await database.read(_sealed)
@@ -57,6 +57,16 @@ async def prepare_database(config: Config, database: SqlDatabase) -> Key:
     except Fault:
         raise _wrong_key(config, "it is not the one that sealed what the database holds.") from None
     return key
+
+
+def _newest(keys: KeyFile, directory: Path) -> Key:
+    """The key, made by one of the processes that start now: each would seal by its own, and one file is kept."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return keys.newest()
+    finally:
+        os.close(handle)
 
 
 def _sealed(tx: Tx) -> bytes | None:
@@ -90,6 +100,9 @@ def root_file(data: Path) -> Path:
 
 def write_private(path: Path, content: str) -> None:
     """Whole or not at all, readable by nobody else."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        if not Path(f"/proc/{left.suffix[1:]}").exists():  # its writer was killed
+            left.unlink(missing_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w") as file:

@@ -91,8 +91,12 @@ def _signalled(ending: asyncio.Event) -> None:
 
 def _end_with_parent() -> None:
     """A worker that `up` started is told when `up` is gone."""
-    if os.environ.get("CODEYARD_PARENT") == str(os.getppid()):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = os.environ.pop("CODEYARD_PARENT", None)
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent != str(os.getppid()):  # it was gone before we asked to be told
+        os._exit(0)
 
 
 async def _up(config: Config, ending: asyncio.Event) -> None:

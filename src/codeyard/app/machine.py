@@ -47,6 +47,11 @@ def worker_name(config: Config) -> str:
         return file.read_text().strip()
     host = re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-._")[:60] or "worker"
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with suppress(FileExistsError), file.open("x") as made:
-        made.write(f"{host}-{secrets.token_hex(3)}\n")
+    staged = file.with_name(f".worker.{secrets.token_hex(8)}")
+    staged.write_text(f"{host}-{secrets.token_hex(3)}\n")
+    try:
+        with suppress(FileExistsError):  # another process was first
+            os.link(staged, file)  # whole or not at all: with half a name it would be another worker
+    finally:
+        staged.unlink()
     return file.read_text().strip()

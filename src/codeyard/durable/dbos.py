@@ -37,7 +37,8 @@ class DbosWorkflows:
 
         A body's name is stored with each workflow that began: renamed, those are not found any more.
         """
-        logging.getLogger("dbos").setLevel(logging.WARNING)
+        # Its warnings tell of what is as it should be: versions that differ, workflows that are asked for twice.
+        logging.getLogger("dbos").setLevel(logging.ERROR)
         config: dict[str, Any] = {
             "name": "codeyard",
             # With our name: DBOS takes up what was left unfinished by way of a queue, from which any process of the
@@ -45,7 +46,7 @@ class DbosWorkflows:
             "application_version": f"{_VERSION}/{executor_id}",
             "executor_id": executor_id,
             "serializer": _Json(),
-            "log_level": "WARNING",
+            "log_level": "ERROR",
             "use_listen_notify": False,  # nothing here waits for DBOS's messages
             "notification_listener_polling_interval_sec": 5.0,
             "scheduler_polling_interval_sec": 3600.0,
