@@ -8,6 +8,7 @@ from codeyard.access.service import services as access_services
 from codeyard.app.parts import Parts, build_url, now, public_url
 from codeyard.aws import Service
 from codeyard.aws.gateway import Gateway
+from codeyard.aws.recognition import for_gateway
 from codeyard.builds import lines_table, table, workers_table
 from codeyard.builds.api_builds import BuildOperations
 from codeyard.builds.api_projects import project_handlers
@@ -137,16 +138,20 @@ class Server:
             await self._credentials(scope, receive, send)
         elif self._s3 is not None and is_for_s3(request_of(scope)):
             await self._s3(scope, receive, send)
-        elif self._console is not None and (path == "/" or path == "/console" or path.startswith("/console/")):
+        elif _is_call(scope):
+            await self._calls(scope, receive, send)
+        elif self._console is not None and (path in ("/", "/console") or path.startswith("/console/")):
             await self._console(scope, receive, send)
-        elif self._s3 is not None and scope["method"] in ("GET", "HEAD", "PUT", "DELETE") and _plain(scope):
-            await self._s3(scope, receive, send)  # an anonymous request for an object: refused in S3's words
+        elif self._s3 is not None and scope["method"] != "POST":
+            await self._s3(scope, receive, send)  # an object, asked for by who signs nothing: refused in S3's words
         else:
             await self._calls(scope, receive, send)
 
 
-def _plain(scope: Scope) -> bool:
-    return not any(name == b"x-amz-target" for name, _ in scope["headers"])
+def _is_call(scope: Scope) -> bool:
+    """Whether it is for one of AWS's services."""
+    names = (name.decode("latin-1") for name, _ in scope["headers"])
+    return for_gateway(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), tuple(names))
 
 
 async def answer(send: Send, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:

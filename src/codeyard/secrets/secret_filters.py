@@ -15,7 +15,7 @@ _WORDS = re.compile(r"[^\s/_+=.@:!-]+")
 
 def fits(secret: ManagedSecret, filters: Sequence[Shape]) -> bool:
     """Whether all filters find it. Of a filter's values one is enough, and none of those with a `!` may be found."""
-    return all(_found(secret, given["Key"], given.get("Values") or ()) for given in filters)
+    return all(_found(secret, given.get("Key") or "all", given.get("Values") or ()) for given in filters)
 
 
 def _found(secret: ManagedSecret, key: str, values: Sequence[str]) -> bool:

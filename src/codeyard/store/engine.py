@@ -185,7 +185,12 @@ def _sqlite(url: str) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with suppress(FileExistsError):
         path.touch(mode=0o600, exist_ok=False)
-    engine = create_engine(url, connect_args={"timeout": _BUSY / 1000, "check_same_thread": False}, pool_size=_READERS)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": _BUSY / 1000, "check_same_thread": False},
+        pool_size=_READERS,
+        hide_parameters=True,  # what is written may be secret, and errors are logged
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -204,5 +209,10 @@ def _sqlite(url: str) -> Engine:
 
 def _postgresql(url: str) -> Engine:
     return create_engine(
-        url, pool_size=_CONNECTIONS, max_overflow=0, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10},
     )
