@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,24 @@ async def test_the_second_shallow_clone_is_a_delta(
     assert (out / "file").read_text() == "four"
     assert first > 300_000
     assert server.sent < 3000
+
+
+@pytest.mark.parametrize("first", [None, 1])
+@pytest.mark.parametrize("second", [None, 1])
+@pytest.mark.parametrize("userinfo", ["", "ann:wr0ng-t0ken@"])
+async def test_a_mirror_gives_nothing_to_whom_the_server_lets_not_in(
+    source: GitSource, private: GitServer, history: History, out: Path,
+    first: int | None, second: int | None, userinfo: str,
+) -> None:  # fmt: skip
+    url = private.url + "/app"
+    known = parse_location(url.replace("://", "://ann:s3cr3t-t0ken@"), Path("/"), version=history.three)
+    stranger = parse_location(url.replace("://", f"://{userinfo}"), Path("/"), version=history.three)
+    await source.fetch(replace(known, depth=first), out, quiet)
+
+    with pytest.raises(SourceError, match="Git clone failed: "):
+        await source.fetch(replace(stranger, depth=second), out, quiet)
+
+    assert not (out / "file").exists()
 
 
 @pytest.mark.parametrize("depth", [None, 1])
