@@ -15,7 +15,7 @@ from codeyard.builds.model import Outcome, Phase, Status
 from codeyard.builds.queue import Size
 from codeyard.builds.stored import Standing, StoredBuild
 from codeyard.builds.sweeping import Sweeper
-from codeyard.store import metadata
+from codeyard.store import Tx, metadata
 from codeyard.store.engine import SqlDatabase
 from tests.builds.projects import OWNER
 from tests.builds.service import GIB, Service, a_service
@@ -34,6 +34,7 @@ ACTS = st.one_of(
     st.tuples(st.just("kill"), st.sampled_from(NAMES)),
     st.tuples(st.just("leave"), st.sampled_from(NAMES)),
     st.tuples(st.just("pass"), st.integers(1, 50)),
+    st.tuples(st.just("lapse"), st.just(0)),
     st.tuples(st.just("wait"), st.integers(1, 5)),
 )
 
@@ -85,8 +86,9 @@ class World:
 
     async def _deaf(self, name: str) -> None:
         """It claims builds, and is killed before their workflows are written down."""
+        await self._kill(name)
         await self._begin(name, starts=False)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
         await self._kill(name)
 
     async def _kill(self, name: str) -> None:
@@ -101,6 +103,11 @@ class World:
     async def _pass(self, seconds: int) -> None:
         self.service.clock.pass_by(seconds=seconds)
         await self.sweeper.sweep()
+
+    async def _lapse(self, _: int) -> None:
+        """All workers are silent for so long that they are given up, even those that live."""
+        for _ in range(5):
+            await self._pass(14)
 
     async def _wait(self, hundredths: int) -> None:
         await asyncio.sleep(hundredths / 100)
@@ -123,9 +130,11 @@ class World:
                 self.ended[row.run] = row
 
     async def rows(self) -> list[StoredBuild]:
-        page = await self.service.db.read(lambda tx: table.listed(tx, OWNER, ascending=True, after=None))
-        runs = [id.rpartition(":")[2] for id in page.items]
-        return list((await self.service.db.read(lambda tx: table.find(tx, OWNER, runs))).values())
+        def work(tx: Tx) -> list[StoredBuild]:
+            page = table.listed(tx, OWNER, ascending=True, after=None)
+            return list(table.find(tx, OWNER, [id.rpartition(":")[2] for id in page.items]).values())
+
+        return await self.service.db.read(work)
 
     async def to_the_end(self) -> None:
         """Every worker comes back, every gate opens, and all builds end."""
@@ -177,7 +186,7 @@ def _assert_linked(row: StoredBuild, rows: dict[str, StoredBuild]) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(ACTS, max_size=30))
+@given(st.lists(ACTS, min_size=8, max_size=30))
 def test_whatever_happens_every_build_ends_once_and_none_is_lost(acts: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         db = SqlDatabase(f"sqlite:///{Path(directory) / 'races.sqlite'}")

@@ -1,6 +1,6 @@
 """A worker takes builds from the queue: what `queue` chooses, made true in one transaction. Also, where each waits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -21,13 +21,18 @@ class NoLease(Exception):
     """This worker's time is over, or nobody knows it: it says that it lives before it takes anything."""
 
 
-def claim(tx: Tx, me: str, held: Iterable[Size], account_limit: int | None, now: datetime) -> tuple[StoredBuild, ...]:
-    """The builds that are this worker's from now on; `held` is what those need that it has. NoLease."""
+def claim(
+    tx: Tx, me: str, held: Mapping[str, Size], account_limit: int | None, now: datetime
+) -> tuple[StoredBuild, ...]:
+    """The builds that are this worker's from now on; `held` is what it has still running, by run. NoLease.
+
+    What the rows say that it has counts too: a claim of which it did not hear, or what others ended meanwhile.
+    """
     lines_table.alone(tx)
     workers = {worker.id: worker for worker in workers_table.alive(tx, now)}
     if me not in workers:
         raise NoLease
-    here = machine(workers[me], held)
+    here = machine(workers[me], (dict(held) | table.sizes_held_by(tx, me)).values())
     if workers[me].draining or here.slots < 1:
         return ()
     # What the others have free does not matter here; what they are able to hold does.

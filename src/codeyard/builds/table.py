@@ -222,6 +222,12 @@ def left_by_others(tx: Tx, workers: Iterable[str]) -> tuple[tuple[str, str], ...
     return tuple((row.run, row.worker) for row in tx.execute(query))
 
 
+def sizes_held_by(tx: Tx, worker: str) -> dict[str, Size]:
+    """What the builds need that this worker has, by run."""
+    query = select(_c.run, _c.cpus, _c.memory).where(_is(Standing.RUNNING), _c.worker == worker)
+    return {row.run: Size(row.cpus, row.memory) for row in tx.execute(query)}
+
+
 def sizes_held(tx: Tx) -> dict[str, list[Size]]:
     """What the builds of each worker need, by worker."""
     found: dict[str, list[Size]] = {}

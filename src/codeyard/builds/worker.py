@@ -166,7 +166,7 @@ class Worker:
         return here.slots > 0 and here.free.cpus > NOTHING.cpus and here.free.memory > NOTHING.memory
 
     async def _claim(self) -> None:
-        needs = [held.stored.need for held in self._held.values()]
+        needs = {run: held.stored.need for run, held in self._held.items()}
         id, limit = self._known_as.id, self._account_limit
         try:
             taken = await self._db.write(lambda tx: claiming.claim(tx, id, needs, limit, self._now()))
