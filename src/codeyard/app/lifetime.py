@@ -22,6 +22,7 @@ import uvicorn
 
 from codeyard.app.api import App, Operations, Server, control_of, gateway
 from codeyard.app.building import Building, Door
+from codeyard.app.connections import KEPT_ALIVE, Crowd, bounded, room
 from codeyard.app.first_start import alone, write_private
 from codeyard.app.machine import capacity, worker_name
 from codeyard.app.parts import Parts, now, opened, public_url
@@ -205,9 +206,9 @@ class _Uvicorn(uvicorn.Server):
 async def _listen(app: App, sock: socket.socket, ending: asyncio.Event, operations: Operations) -> None:
     config = uvicorn.Config(
         app,
-        log_level="warning", access_log=False, lifespan="off", ws="none", http="httptools", loop="asyncio",
-        timeout_keep_alive=75, timeout_graceful_shutdown=_GOODBYE, server_header=False, backlog=2048,
-        h11_max_incomplete_event_size=64 * 1024,
+        # Of what is no HTTP nothing is logged: anybody can send a gigabyte of it.
+        log_level="error", access_log=False, lifespan="off", ws="none", http=bounded(Crowd(room())), loop="asyncio",
+        timeout_keep_alive=int(KEPT_ALIVE), timeout_graceful_shutdown=_GOODBYE, server_header=False, backlog=2048,
     )  # fmt: skip
     stopped = asyncio.Event()
     server = _Uvicorn(config, stopped)
