@@ -47,7 +47,7 @@ async def main():
         await workflows.start("story", id)
         await workflows.start("story", id)
     try:
-        await asyncio.wait_for(over.wait(), 20 if what == "begin" else 3)
+        await asyncio.wait_for(over.wait(), 20 if what == "begin" else 8)
     except TimeoutError:
         tell("nothing to do")
     os._exit(0)

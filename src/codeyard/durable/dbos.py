@@ -76,8 +76,10 @@ class DbosWorkflows:
             self._dbos._registry.get_internal_queue()._polling_interval_sec = queue
 
     async def start(self, name: str, id: str) -> None:
-        """Begin it, and answer once that is written down. Of one that has begun before, no step is done again, though its
-        body may be gone through once more."""
+        """Begin it, and answer once that is written down.
+
+        Of one that has begun before no step is done again, though its body may be gone through once more.
+        """
         with SetWorkflowID(id):
             await DBOS.start_workflow_async(self._workflows[name], id)
 
