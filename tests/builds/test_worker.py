@@ -63,9 +63,15 @@ async def test_the_row_follows_the_phases_while_the_build_runs(service: Service)
 
 async def test_no_more_runs_than_fits(service: Service) -> None:
     await service.create()
+    service.builds.open = False
     builds = [await service.start() for _ in range(6)]
 
     async with service.working(size=Size(5, 100 * GIB)):
+        await service.until(lambda: len(service.builds.gates) == 2)
+        await asyncio.sleep(0.1)
+        service.builds.open = True
+        for gate in tuple(service.builds.gates.values()):
+            gate.set()
         rows = await service.ended(*builds)
 
     assert {row.build.status for row in rows} == {Status.SUCCEEDED}
@@ -242,6 +248,18 @@ async def test_a_worker_that_comes_back_too_late_kills_what_it_had_and_writes_no
 
     assert before.build.status is Status.FAULT
     assert await service.row(build.run) == before
+
+
+async def test_a_worker_whose_lease_is_over_says_that_it_lives_before_it_takes_anything(service: Service) -> None:
+    await service.create()
+
+    async with service.working():
+        await asyncio.sleep(0.1)
+        service.clock.pass_by(minutes=5)
+        build = await service.start()
+        (row,) = await service.ended(build, within=3.0)
+
+    assert row.build.status is Status.SUCCEEDED
 
 
 async def test_a_worker_that_slept_through_its_lease_stops_what_others_ended(service: Service) -> None:

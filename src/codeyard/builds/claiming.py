@@ -1,7 +1,7 @@
 """A worker takes builds from the queue: what `queue` chooses, made true in one transaction. Also, where each waits."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -16,7 +16,6 @@ _SPARE = 16
 _AT_MOST = 64
 
 
-@dataclass(frozen=True, slots=True)
 class NoLease(Exception):
     """This worker's time is over, or nobody knows it: it says that it lives before it takes anything."""
 
@@ -38,7 +37,9 @@ def claim(
     # What the others have free does not matter here; what they are able to hold does.
     others = (machine(worker, ()) for worker in workers.values() if worker.id != me and not worker.draining)
     limits = Limits(account_limit, lines_table.running(tx) if account_limit is not None else {})
-    chosen = choose(_lines(tx, here.slots, limits), here, others, limits, now)
+    # No build needs less than a CPU, and one that needs more than there is may start on an empty machine.
+    at_most = min(here.slots, max(1, int(here.free.cpus)))
+    chosen = choose(_lines(tx, at_most, limits), here, others, limits, now)
     return table.claim(tx, chosen, partial(life.claimed, worker=me, now=now))
 
 
@@ -48,11 +49,12 @@ def machine(worker: WorkerRow, held: Iterable[Size]) -> Machine:
     return Machine(worker.id, worker.total, worker.total - used, worker.slots - len(sizes))
 
 
-def _lines(tx: Tx, slots: int, limits: Limits) -> tuple[Line, ...]:
-    few = min(_AT_MOST, slots + _SPARE)
+def _lines(tx: Tx, builds: int, limits: Limits) -> tuple[Line, ...]:
+    """The lines that a choice of so many builds is made from."""
+    few = min(_AT_MOST, builds + _SPARE)
     full = tuple(owner for owner in limits.running if limits.full(owner))
     return tuple(
-        replace(line, waiting=table.heads(tx, line.owner, line.project, min(few, slots)))
+        replace(line, waiting=table.heads(tx, line.owner, line.project, min(few, builds)))
         for line in lines_table.first(tx, few, full)
     )
 

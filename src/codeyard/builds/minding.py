@@ -24,6 +24,7 @@ Told = Callable[[StoredBuild, Event], None]
 
 _log = logging.getLogger(__name__)
 _AGAIN, _AGAIN_AT_MOST = 0.1, 5.0  # seconds until a database is asked again that did not answer
+_TOGETHER = 0.01  # seconds: the phases of a quick build follow each other faster than rows are written
 _REASON_AT_MOST = 4096
 
 
@@ -97,6 +98,7 @@ class Minder:
         """What is heard together is written together."""
         while True:
             await held.changed.wait()
+            await asyncio.sleep(_TOGETHER)
             held.changed.clear()
             fresh = held.stored
             row = await persist(lambda: self._db.write(lambda tx: self._save(tx, fresh)))  # noqa: B023 - awaited here
