@@ -41,7 +41,7 @@ async def main():
         tell("end")
         over.set()
 
-    workflows = DbosWorkflows(url, os.environ.get("WHO", "me"), {"story": body})
+    workflows = DbosWorkflows(url, os.environ["WHO"], {"story": body})
     await workflows.launch()
     if what != "go on":
         await workflows.start("story", id)
@@ -71,7 +71,7 @@ def tell(tmp_path: Path, url: str, what: str, **environment: str) -> list[str]:
     src = str(Path(__file__).parents[2] / "src")
     subprocess.run(
         [sys.executable, "-c", STORY, what, url, str(told), f"story of {tmp_path}"],
-        env={**os.environ, "PYTHONPATH": src, **environment}, check=False, timeout=60, stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": src, "WHO": f"me of {tmp_path}", **environment}, check=False, timeout=60, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return told.read_text().splitlines() if told.exists() else []
 
