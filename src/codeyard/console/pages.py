@@ -7,13 +7,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codeyard.aws import Refused
 from codeyard.console import view
@@ -40,6 +41,21 @@ _READABLE = 500  # lines that a browser without scripts is shown
 _NOT_HERE = {"ResourceNotFoundException": 404, "AccessDeniedException": 403, "ServiceUnavailableException": 503}
 
 
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The ASGI application."""
+
+    app: ASGIApp
+    streams: Streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+    def drain(self) -> None:
+        """End all live logs, because the server is about to: it would wait for them."""
+        self.streams.drain()
+
+
 def console_app(
     call: Call,
     files: LogFiles,
@@ -51,7 +67,7 @@ def console_app(
     now: Callable[[], datetime],
     artifact_link: ArtifactLink = lambda _region, _bucket, _key: None,
     limits: Limits | None = None,
-) -> ASGIApp:
+) -> Console:
     """Answers `/`, `/console` and all below.
 
     `call` asks an operation of AWS's API as the account's root (Refused, as the gateway does); `region` is that of the
@@ -61,7 +77,8 @@ def console_app(
     templates, logs = Templates(), BuildLogs(files, tail)
     streams = Streams(logs, limits or Limits())
     pages = _Pages(Asking(call), logs, streams, sessions, templates, region, now, artifact_link)
-    return Router([*_open(sessions, templates, region), *pages.routes()], default=_absent(templates, region))
+    router = Router([*_open(sessions, templates, region), *pages.routes()], default=_absent(templates, region))
+    return Console(router, streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,12 +285,12 @@ class _Pages:
     # ── who may ask ──
 
     def _get(self, path: str, page: _Page) -> Route:
-        return Route(path, lambda request: self._asked(request, page), methods=["GET"])
+        return Route(path, partial(self._asked, page), methods=["GET"])
 
     def _post(self, path: str, page: _Page) -> Route:
-        return Route(path, lambda request: self._sent(request, page), methods=["POST"])
+        return Route(path, partial(self._sent, page), methods=["POST"])
 
-    async def _asked(self, request: Request, page: _Page) -> ASGIApp:
+    async def _asked(self, page: _Page, request: Request) -> ASGIApp:
         session = self.sessions.read(request.cookies.get(self.sessions.cookie))
         if session is None:
             return _stranger(request, self.templates, self.region)
@@ -291,7 +308,7 @@ class _Pages:
             response.headers["set-cookie"] = self.sessions.header(renewed)
         return response
 
-    async def _sent(self, request: Request, page: _Page) -> ASGIApp:
+    async def _sent(self, page: _Page, request: Request) -> ASGIApp:
         async def checked(request: Request, session: Session) -> ASGIApp:
             form = await _form(request)
             site = request.headers.get("sec-fetch-site", "same-origin")
@@ -300,7 +317,7 @@ class _Pages:
             request.state.form = form
             return await page(request, session)
 
-        return await self._asked(request, checked)
+        return await self._asked(checked, request)
 
     def _told(self, error: CodeyardError) -> Response:
         if isinstance(error, Refused):

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
@@ -42,7 +42,7 @@ class Templates:
 
     def __init__(self) -> None:
         self._environment = Environment(
-            loader=PackageLoader("codeyard.console"), autoescape=True, undefined=StrictUndefined,
+            loader=PackageLoader("codeyard.console"), autoescape=True,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._environment.filters |= {"duration": duration, "counted": counted, "iso": _iso, "clock": _clock}

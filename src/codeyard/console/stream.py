@@ -8,8 +8,8 @@ Events: `log` {text}, `skip` {line}: what follows begins at that line, `build` {
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +51,33 @@ class Streams:
 
     logs: BuildLogs
     limits: Limits = field(default_factory=Limits)
-    open: int = 0
+    draining: bool = False
+    _open: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = field(default_factory=set)
+
+    @property
+    def open(self) -> int:
+        return len(self._open)
 
     @property
     def full(self) -> bool:
-        return self.open >= self.limits.viewers
+        return self.draining or self.open >= self.limits.viewers
+
+    def drain(self) -> None:
+        """End them all, from whichever thread; browsers come back by themselves, to whoever answers then."""
+        self.draining = True
+        for loop, event in tuple(self._open):
+            with suppress(RuntimeError):  # its loop has ended meanwhile
+                loop.call_soon_threadsafe(event.set)
+
+    @contextmanager
+    def one_more(self) -> Iterator[asyncio.Event]:
+        """The event says that it is to end."""
+        stream = (asyncio.get_running_loop(), asyncio.Event())
+        self._open.add(stream)
+        try:
+            yield stream[1]
+        finally:
+            self._open.discard(stream)
 
 
 class _Stalled(Exception):
@@ -80,47 +102,49 @@ class EventStream:
         self._headers = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         self._sending = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._log_ended = asyncio.Event()
         self._sent: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._streams.open += 1
-        work = asyncio.ensure_future(self._serve(send))
-        gone = asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._streams.open -= 1
-            for task in (work, gone):
-                task.cancel()
-            ended = await asyncio.gather(work, gone, return_exceptions=True)
-        if isinstance(ended[0], Exception) and not isinstance(ended[0], OSError):
-            raise ended[0]
+        with self._streams.one_more() as ending:
+            work = asyncio.ensure_future(self._serve(send, ending))
+            gone = asyncio.ensure_future(_gone(receive))
+            try:
+                await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                work.cancel()
+                gone.cancel()
+                ended, _ = await asyncio.gather(work, gone, return_exceptions=True)
+        if isinstance(ended, Exception) and not isinstance(ended, OSError):
+            raise ended
 
-    async def _serve(self, send: Send) -> None:
+    async def _serve(self, send: Send, ending: asyncio.Event) -> None:
         with suppress(_Stalled):
             await self._put(send, {"type": "http.response.start", "status": 200, "headers": self._headers})
             await self._body(send, b"retry: 1000\n\n")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds):
-                    await self._both(send)
+                    await self._both(send, ending)
             await self._put(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _both(self, send: Send) -> None:
-        """The log beside, until the build has ended and all of the log was sent."""
+    async def _both(self, send: Send, ending: asyncio.Event) -> None:
+        """The log beside the build, until that has ended and all of the log was sent, or all streams are to end."""
         log = asyncio.ensure_future(self._log(send))
+        state = asyncio.ensure_future(self._state(send, log))
+        told = asyncio.ensure_future(ending.wait())
         try:
-            await self._state(send, log)
+            await asyncio.wait((state, told), return_when=asyncio.FIRST_COMPLETED)
+            if state.done():
+                state.result()
         finally:
-            log.cancel()
-            await asyncio.gather(log, return_exceptions=True)
+            for task in (log, state, told):
+                task.cancel()
+            await asyncio.gather(log, state, told, return_exceptions=True)
 
     async def _log(self, send: Send) -> None:
         while not await self._followed(send):
             part = await self._logs.last(self._run, WINDOW)
             self._offset = max(part.start, self._offset)
             await self._body(send, _event("skip", {"line": part.line}, part.start))
-        self._log_ended.set()
 
     async def _followed(self, send: Send) -> bool:
         """Until the log's end; False: we are so far behind that it is better to go on near its end."""
