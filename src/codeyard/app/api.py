@@ -1,12 +1,13 @@
 """The ASGI application of a server: AWS's API, S3, the console, builds' credentials, and what operators ask for."""
 
+import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from codeyard.access import container_credentials
 from codeyard.access.service import services as access_services
 from codeyard.app.parts import Parts, build_url, now, public_url
-from codeyard.aws import Service
+from codeyard.aws import Caller, Key, Service, Shape
 from codeyard.aws.gateway import Gateway
 from codeyard.aws.recognition import for_gateway
 from codeyard.builds import lines_table, table, workers_table
@@ -14,12 +15,14 @@ from codeyard.builds.api_builds import BuildOperations
 from codeyard.builds.api_projects import project_handlers
 from codeyard.builds.control import BuildControl, StartLimits
 from codeyard.builds.declined import DECLINED
+from codeyard.console.pages import Console, console_app
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 from codeyard.ident import Owner
 from codeyard.logs.api import logs_service
 from codeyard.logs.remote import PATH as LOGS
 from codeyard.logs.remote import LogEndpoint
 from codeyard.metrics import CONTENT_TYPE
+from codeyard.objects.links import download_link
 from codeyard.objects.wire import S3, is_for_s3, request_of
 from codeyard.secrets.service import services as secret_services
 
@@ -65,6 +68,31 @@ def gateway(parts: Parts, control: BuildControl) -> Gateway:
             service, operation, code or "OK", seconds
         ),
     )
+
+
+def console_key(parts: Parts) -> bytes:
+    """Who has it lets browsers in."""
+    return hmac.digest(parts.key.secret, b"codeyard console 1", "sha256")
+
+
+def console_of(parts: Parts, calls: Gateway) -> Console:
+    """The console, which asks the API within this process as the account's root."""
+    config, account = parts.config, parts.root.account
+    root = Caller(account, f"arn:aws:iam::{account}:root", account)
+    signer, base = Key(parts.root.id, parts.root.secret, root), public_url(config)
+
+    def artifact_link(region: str, bucket: str, key: str) -> str | None:
+        if parts.objects is None:
+            return None
+        return download_link(base, bucket, key, signer, now(), region=region)
+
+    async def call(service: str, operation: str, input: Shape, region: str) -> Shape:
+        return await calls.call(service, operation, input, root, region)
+
+    return console_app(
+        call, parts.logs, parts.tail, session_key=console_key(parts), region=config.region, base_url=base, now=now,
+        artifact_link=artifact_link,
+    )  # fmt: skip
 
 
 def control_of(parts: Parts, wake: Callable[[], None]) -> BuildControl:

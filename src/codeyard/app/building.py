@@ -16,9 +16,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from codeyard.app import choose
-from codeyard.app.fetching import fetcher, object_reader
+from codeyard.app.caches import PermittedCache
+from codeyard.app.fetching import fetcher, git_environment, object_reader
 from codeyard.app.first_start import write_private
 from codeyard.app.machine import Capacity
 from codeyard.app.reaching import Reaching
@@ -48,7 +50,9 @@ from codeyard.logs import LogPiece
 from codeyard.logs.archive import ArchivedLog
 from codeyard.logs.groups import LogGroups
 from codeyard.secrets import SecretProvider
+from codeyard.sources import SourceKind
 
+Permit = Callable[[str, str], Awaitable[None]]  # of an action and an ARN; Denied
 _CURATED = "aws/codebuild/"
 _GOES = ("codebuild", "sandbox", "incoming", "gathered")
 _GOES_TOO = ("spool", "masks", ".masks.new", "log.index")
@@ -154,8 +158,9 @@ class _Work:
         means, stored = self._means, self._stored
         role = stored.project.service_role
         caller = await means.session_caller(role, f"AWSCodeBuild-{stored.run}")
-        secrets = means.secrets(stored.owner, self._permission(caller))
-        chosen = await self._chosen()
+        permit = self._permission(caller)
+        secrets = means.secrets(stored.owner, permit)
+        chosen = await self._chosen(permit)
         executor = _Refusing(chosen) if isinstance(chosen, CodeyardError) else self._executor(chosen)
         spec = self._spec(chosen.image if isinstance(chosen, Chosen) else None)
         over = (self._home / "over").exists()
@@ -165,24 +170,25 @@ class _Work:
         async def sources() -> Sources:
             private = means.config.data
             found = await sources_of(stored.owner, stored.project, means.credentials, secrets, private)
-            _check_local(found, means.config)
+            _check_reach(found, means.config)
             return found
 
         tools = Tools(
             executor=executor,
             sandbox=_heard(spec, log),
-            fetch=fetcher(means.config.data / "mirrors", open_bucket),
+            fetch=fetcher(means.config.data / "mirrors", open_bucket, git_environment(means.config.host_git)),
             object_text=object_reader(open_bucket),
             secrets=secrets,
             blobs=means.blobs,
-            cache=self._cache(),
+            cache=self._cache(self._bucket_permission(caller)),
             log=log,
             emit=self._emit,
             now=means.now,
             open_bucket=open_bucket,
             stop=self._stop,
         )
-        await self._make_stream()
+        if isinstance(chosen, Chosen):
+            await self._make_stream()
         self._tell_start(executor.name, chosen)
         finished = await run_build(self._settings(), sources, tools, steps)
         if not over:
@@ -192,12 +198,13 @@ class _Work:
 
     # ── where it runs ──
 
-    async def _chosen(self) -> Chosen | CodeyardError:
+    async def _chosen(self, permit: Permit) -> Chosen | CodeyardError:
         """Chosen once: a process that comes later must find the same sandbox."""
         file = self._home / "chosen"
         with suppress(FileNotFoundError):
             return Chosen(**json.loads(file.read_text()))
         try:
+            await self._check_log_group(permit)
             chosen = await self._choose()
         except CodeyardError as error:
             return error
@@ -246,17 +253,35 @@ class _Work:
             spec.prepare()
         return spec
 
-    def _cache(self) -> CacheStore | None:
+    def _cache(self, permit: Callable[[str, str], None]) -> CacheStore | None:
         place = cache_place(self._stored)
         if place is None:
             return None
         owner, name = self._stored.owner, hashlib.sha256(place.store.encode()).hexdigest()
         root = self._means.config.data / "caches" / owner.account / owner.region / name
-        return CacheStore(root, DiskStore(root / "blobs"))
+        kind, _, location = place.store.partition("/")
+        return PermittedCache(root, location, permit) if kind == "s3" else CacheStore(root, DiskStore(root / "blobs"))
 
     # ── what it may do ──
 
-    def _permission(self, caller: Caller | None) -> Callable[[str, str], Awaitable[None]]:
+    async def _check_log_group(self, permit: Permit) -> None:
+        """Its project's own log group is its to write to; another only if the service role may. Denied."""
+        stored, stream = self._stored, log_stream(self._stored)
+        if stream is None or stream[0] == f"/aws/codebuild/{stored.id.project}":
+            return
+        owner, (group, name) = stored.owner, stream
+        arn = f"arn:aws:logs:{owner.region}:{owner.account}:log-group:{group}:log-stream:{name}"
+        try:
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                await permit(action, arn)
+        except Denied as error:
+            raise Denied(
+                f"ACCESS_DENIED: Service role {stored.project.service_role} does not allow AWS CodeBuild to create "
+                f"Amazon CloudWatch Logs log streams for build {stored.arn}. Error message: {error.what}",
+                error.why, "Allow it, or leave out the name of the group.",
+            ) from None  # fmt: skip
+
+    def _permission(self, caller: Caller | None) -> Permit:
         async def permit(action: str, arn: str) -> None:
             if caller is None:
                 raise Denied(f"{action} on {arn}", "the build's service role is gone.", "Create it again.")
@@ -387,13 +412,19 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-def _check_local(sources: Sources, config: Config) -> None:
-    """Whoever may create projects is not thereby to read this machine's disk."""
+def _check_reach(sources: Sources, config: Config) -> None:
+    """Whoever may create projects is not thereby to read this machine's disk, nor what its user's keys open. Denied."""
     for spec in (sources.primary, *sources.secondary):
-        if spec.location.startswith("file:") and not config.local_sources:
+        scheme = urlsplit(spec.location).scheme if "://" in spec.location else "ssh"
+        if scheme == "file" and not config.local_sources:
             raise Denied(
                 f"source {spec.location}", "this server does not read sources from its own disk.",
                 "Use a git server or a bucket; or set local_sources.",
+            )  # fmt: skip
+        if spec.kind is SourceKind.GIT and scheme == "ssh" and not config.host_git:
+            raise Denied(
+                f"source {spec.location}", "this server does not use its own user's ssh keys for projects.",
+                "Use an https URL, with imported credentials; or set host_git.",
             )  # fmt: skip
 
 

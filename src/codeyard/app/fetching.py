@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from codeyard.artifacts.buckets import OpenBucket, read_text
@@ -10,28 +10,43 @@ from codeyard.errors import CodeyardError, NotFound
 from codeyard.sources import Fetched, Source, SourceKind, SourceSpec
 
 _BUILDSPEC_AT_MOST = 1 << 20
+_SERVERS = ("CODEYARD_", "AWS_")
+_LEADING = frozenset({"XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GNUPGHOME"})
+_LEADS = ("GIT_SSH", "GIT_CONFIG", "GIT_ASKPASS", "SSH_ASKPASS")
+_NOWHERE = "/nonexistent"  # as Debian has it for users with no home
 
 
 def fetcher(
-    mirrors: Path, open_bucket: OpenBucket
+    mirrors: Path, open_bucket: OpenBucket, git: Mapping[str, str]
 ) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
-    """Brings any source. Clones of git repositories are remembered in `mirrors`."""
+    """Brings any source. Clones of git repositories are remembered in `mirrors`; `git` is its environment."""
 
     async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
-        return await _source(spec.kind, mirrors, open_bucket).fetch(spec, destination, progress)
+        return await _source(spec.kind, mirrors, open_bucket, git).fetch(spec, destination, progress)
 
     return fetch
 
 
-def _source(kind: SourceKind, mirrors: Path, open_bucket: OpenBucket) -> Source:
+def git_environment(as_its_user: bool, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What git gets of the server's environment: nothing of the server's, and unless it works `as_its_user` nothing
+    that leads to that user's settings, keys and passwords. Proxies, certificates and the machine's settings hold.
+    """
+    kept = {name: value for name, value in base.items() if not name.startswith(_SERVERS)}
+    if as_its_user:
+        return kept
+    kept = {name: value for name, value in kept.items() if name not in _LEADING and not name.startswith(_LEADS)}
+    return {**kept, "HOME": _NOWHERE}
+
+
+def _source(kind: SourceKind, mirrors: Path, open_bucket: OpenBucket, git: Mapping[str, str]) -> Source:
     if kind is SourceKind.GIT:
         from codeyard.sources.git import GitSource
 
-        return GitSource(mirrors, os.environ)
+        return GitSource(mirrors, git)
     if kind is SourceKind.DIRECTORY:
         from codeyard.sources.directory import DirectorySource
 
-        return DirectorySource(os.environ)
+        return DirectorySource(git)
     from codeyard.sources.archive import NoSource, S3FolderSource, S3ZipSource, ZipSource
 
     if kind is SourceKind.NONE:

@@ -20,7 +20,7 @@ from dataclasses import replace
 import click
 import uvicorn
 
-from codeyard.app.api import App, Operations, Server, control_of, gateway
+from codeyard.app.api import App, Operations, Server, console_key, console_of, control_of, gateway
 from codeyard.app.building import Building, Door
 from codeyard.app.connections import KEPT_ALIVE, Crowd, bounded, room
 from codeyard.app.first_start import alone, write_private
@@ -33,6 +33,7 @@ from codeyard.builds.sweeping import Sweeper
 from codeyard.builds.worker import Worker
 from codeyard.builds.workers_table import WorkerRow
 from codeyard.config import Config
+from codeyard.console.session import login_link
 from codeyard.durable.dbos import DbosWorkflows
 from codeyard.errors import Denied, Invalid
 from codeyard.events import Event
@@ -148,7 +149,8 @@ async def _api(
     parts: Parts, control: BuildControl, sock: socket.socket, ending: asyncio.Event, stack: AsyncExitStack
 ) -> None:
     calls = gateway(parts, control)
-    server = Server(parts, calls, _console(parts, calls))
+    console = console_of(parts, calls) if parts.config.console else None
+    server = Server(parts, calls, console)
     await stack.enter_async_context(_sweeper(parts))
     tidying = asyncio.create_task(_tidy(parts))
     stack.callback(tidying.cancel)
@@ -156,15 +158,13 @@ async def _api(
     told = {"url": url, "region": parts.config.region, "pid": os.getpid()}
     write_private(parts.config.data / "server.json", json.dumps(told))
     _greet(parts, url)
-    await _listen(server, sock, ending, server.operations)
-
-
-def _console(parts: Parts, calls: object) -> App | None:
-    return None
+    await _listen(server, sock, ending, server.operations, console.drain if console is not None else lambda: None)
 
 
 def _greet(parts: Parts, url: str) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
+    if parts.config.console:
+        click.echo(f"  console  {login_link(url, console_key(parts))}")
     click.echo(f"  API      {url}   (CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
     click.echo('  use it   eval "$(codeyard env)" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
@@ -203,7 +203,14 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _listen(app: App, sock: socket.socket, ending: asyncio.Event, operations: Operations) -> None:
+async def _listen(
+    app: App,
+    sock: socket.socket,
+    ending: asyncio.Event,
+    operations: Operations,
+    hang_up: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer until it is to end; `hang_up` ends what would never end by itself."""
     config = uvicorn.Config(
         app,
         # Of what is no HTTP nothing is logged: anybody can send a gigabyte of it.
@@ -216,6 +223,7 @@ async def _listen(app: App, sock: socket.socket, ending: asyncio.Event, operatio
     async def end() -> None:
         await ending.wait()
         operations.draining = True
+        hang_up()
         server.should_exit = True
         stopped.set()
 
@@ -383,7 +391,8 @@ def _environment(config: Config, name: str) -> dict[str, str]:
         "database": config.database_url, "url": f"http://{config.listen}", "worker": name, "workers": "0",
         "region": config.region, "account": config.account, "vault_key": config.vault_key, "executor": config.executor,
         "unsafe_process": str(config.unsafe_process), "privileged": str(config.privileged),
-        "local_sources": str(config.local_sources), "curated_images": config.curated_images,
+        "local_sources": str(config.local_sources), "host_git": str(config.host_git),
+        "curated_images": config.curated_images,
         "cpus": str(share.cpus), "memory": str(share.memory / 1024**3), "builds": str(config.builds),
         "account_limit": str(config.account_limit), "over_limit": config.over_limit, "objects": config.objects,
         "objects_region": config.objects_region, "bucket": config.bucket, "lease": str(config.lease),
