@@ -144,7 +144,7 @@ class World:
         for name in NAMES:
             await self._begin(name)
         async with asyncio.timeout(20):
-            while not all(row.ended for row in await self.rows()):
+            while await self.service.db.read(lines_table.totals) != (0, 0):
                 await asyncio.sleep(0.01)
         for name in NAMES:
             await self._kill(name)
