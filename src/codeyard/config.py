@@ -54,6 +54,7 @@ class Config:
     )
     privileged: bool = _setting(False, "Allow projects' privilegedMode. It gives a build the machine.")
     local_sources: bool = _setting(False, "Allow file:// git URLs as sources: whoever creates projects reads them.")
+    host_git: bool = _setting(False, "Let git use our user's settings, passwords and ssh keys, for any project.")
     curated_images: str = _setting("machine", "What aws/codebuild/… images stand for: machine, or docker to pull them.")
     cpus: float = _setting(0.0, "CPUs that builds may share; 0: all of the machine.")
     memory: float = _setting(0.0, "GiB of memory that builds may share; 0: all of the machine.")

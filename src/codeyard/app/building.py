@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from codeyard.app import choose
+from codeyard.app.allowing import Permit, check_log_group, check_reach, on_threads, permission
 from codeyard.app.caches import PermittedCache
 from codeyard.app.fetching import fetcher, git_environment, object_reader
 from codeyard.app.first_start import write_private
@@ -31,7 +31,7 @@ from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.publish import publish_log
 from codeyard.artifacts.removal import remove_tree
-from codeyard.aws import Caller, Identities, Refused
+from codeyard.aws import Caller, Identities
 from codeyard.builds.build_sources import sources_of
 from codeyard.builds.build_wire import log_stream, s3_log
 from codeyard.builds.credentials import SourceCredentials
@@ -50,9 +50,7 @@ from codeyard.logs import LogPiece
 from codeyard.logs.archive import ArchivedLog
 from codeyard.logs.groups import LogGroups
 from codeyard.secrets import SecretProvider
-from codeyard.sources import SourceKind
 
-Permit = Callable[[str, str], Awaitable[None]]  # of an action and an ARN; Denied
 _CURATED = "aws/codebuild/"
 _GOES = ("codebuild", "sandbox", "incoming", "gathered")
 _GOES_TOO = ("spool", "masks", ".masks.new", "log.index")
@@ -158,19 +156,20 @@ class _Work:
         means, stored = self._means, self._stored
         role = stored.project.service_role
         caller = await means.session_caller(role, f"AWSCodeBuild-{stored.run}")
-        permit = self._permission(caller)
+        permit = permission(means.identities, caller)
         secrets = means.secrets(stored.owner, permit)
         chosen = await self._chosen(permit)
         executor = _Refusing(chosen) if isinstance(chosen, CodeyardError) else self._executor(chosen)
         spec = self._spec(chosen.image if isinstance(chosen, Chosen) else None)
         over = (self._home / "over").exists()
         log = _Silent() if over else self._log(spec)
-        open_bucket = means.open_bucket(stored.owner, self._bucket_permission(caller))
+        on_thread = on_threads(permit, self._loop)
+        open_bucket = means.open_bucket(stored.owner, on_thread)
 
         async def sources() -> Sources:
             private = means.config.data
             found = await sources_of(stored.owner, stored.project, means.credentials, secrets, private)
-            _check_reach(found, means.config)
+            check_reach(found, means.config)
             return found
 
         tools = Tools(
@@ -180,7 +179,7 @@ class _Work:
             object_text=object_reader(open_bucket),
             secrets=secrets,
             blobs=means.blobs,
-            cache=self._cache(self._bucket_permission(caller)),
+            cache=self._cache(on_thread),
             log=log,
             emit=self._emit,
             now=means.now,
@@ -204,7 +203,7 @@ class _Work:
         with suppress(FileNotFoundError):
             return Chosen(**json.loads(file.read_text()))
         try:
-            await self._check_log_group(permit)
+            await check_log_group(self._stored, permit)
             chosen = await self._choose()
         except CodeyardError as error:
             return error
@@ -261,47 +260,6 @@ class _Work:
         root = self._means.config.data / "caches" / owner.account / owner.region / name
         kind, _, location = place.store.partition("/")
         return PermittedCache(root, location, permit) if kind == "s3" else CacheStore(root, DiskStore(root / "blobs"))
-
-    # ── what it may do ──
-
-    async def _check_log_group(self, permit: Permit) -> None:
-        """Its project's own log group is its to write to; another only if the service role may. Denied."""
-        stored, stream = self._stored, log_stream(self._stored)
-        if stream is None or stream[0] == f"/aws/codebuild/{stored.id.project}":
-            return
-        owner, (group, name) = stored.owner, stream
-        arn = f"arn:aws:logs:{owner.region}:{owner.account}:log-group:{group}:log-stream:{name}"
-        try:
-            for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-                await permit(action, arn)
-        except Denied as error:
-            raise Denied(
-                f"ACCESS_DENIED: Service role {stored.project.service_role} does not allow AWS CodeBuild to create "
-                f"Amazon CloudWatch Logs log streams for build {stored.arn}. Error message: {error.what}",
-                error.why, "Allow it, or leave out the name of the group.",
-            ) from None  # fmt: skip
-
-    def _permission(self, caller: Caller | None) -> Permit:
-        async def permit(action: str, arn: str) -> None:
-            if caller is None:
-                raise Denied(f"{action} on {arn}", "the build's service role is gone.", "Create it again.")
-            try:
-                await self._means.identities.authorise(caller, action, (arn,), {})
-            except Refused as error:
-                raise Denied(
-                    f"{error.code}: {error.message}", "the service role does not allow it.", "Allow it."
-                ) from None
-
-        return permit
-
-    def _bucket_permission(self, caller: Caller | None) -> Callable[[str, str], None]:
-        permit = self._permission(caller)
-
-        def ask(action: str, arn: str) -> None:
-            # Buckets are used on threads; who may what is known on the loop.
-            asyncio.run_coroutine_threadsafe(_awaited(permit(action, arn)), self._loop).result(60)
-
-        return ask
 
     def _settings(self) -> Settings:
         means, stored = self._means, self._stored
@@ -406,26 +364,6 @@ class _Silent:
 def _heard(spec: SandboxSpec, log: ArchivedLog | _Silent) -> SandboxSpec:
     """The same place, whose output waits for this log."""
     return replace(spec, heard=lambda: log.read) if isinstance(log, ArchivedLog) else spec
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
-
-
-def _check_reach(sources: Sources, config: Config) -> None:
-    """Whoever may create projects is not thereby to read this machine's disk, nor what its user's keys open. Denied."""
-    for spec in (sources.primary, *sources.secondary):
-        scheme = urlsplit(spec.location).scheme if "://" in spec.location else "ssh"
-        if scheme == "file" and not config.local_sources:
-            raise Denied(
-                f"source {spec.location}", "this server does not read sources from its own disk.",
-                "Use a git server or a bucket; or set local_sources.",
-            )  # fmt: skip
-        if spec.kind is SourceKind.GIT and scheme == "ssh" and not config.host_git:
-            raise Denied(
-                f"source {spec.location}", "this server does not use its own user's ssh keys for projects.",
-                "Use an https URL, with imported credentials; or set host_git.",
-            )  # fmt: skip
 
 
 def _clear(home: Path) -> None:

@@ -63,6 +63,11 @@ async def run_build(settings: Settings, sources: WhichSources, tools: Tools, ste
     return Finished(build, {name: job.shown(fact) for name, fact in job.facts.items() if name != "buildspec"})
 
 
+# What of a step's facts the build itself has worded: secrets in it are hidden before the journal keeps it, not only
+# where it is shown.
+_TOLD = frozenset({"exported", "artifacts", "cache", "reports"})
+
+
 async def _perform(job: Job, build: Build) -> Answer:
     """Do the current phase, and say how it ended and what was learnt."""
     facts: dict[str, Any] = {}
@@ -81,7 +86,7 @@ async def _perform(job: Job, build: Build) -> Answer:
         "code": outcome.context.code,
         "message": job.masked(outcome.context.message),
         "ended": job.tools.now().isoformat(),
-        "facts": facts,
+        "facts": {name: job.shown(fact) if name in _TOLD else fact for name, fact in facts.items()},
     }
 
 
