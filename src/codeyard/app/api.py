@@ -21,7 +21,7 @@ from codeyard.ident import Owner
 from codeyard.logs.api import logs_service
 from codeyard.logs.remote import PATH as LOGS
 from codeyard.logs.remote import LogEndpoint
-from codeyard.metrics import CONTENT_TYPE
+from codeyard.metrics import CONTENT_TYPE, Metrics
 from codeyard.objects.links import download_link
 from codeyard.objects.wire import S3, is_for_s3, request_of
 from codeyard.secrets.service import services as secret_services
@@ -64,10 +64,17 @@ def gateway(parts: Parts, control: BuildControl) -> Gateway:
         ),
         parts.identities,
         now,
-        observe=lambda service, operation, code, seconds: parts.metrics.called(
-            service, operation, code or "OK", seconds
-        ),
+        observe=_observe(parts.metrics),
     )
+
+
+def _observe(metrics: Metrics) -> Callable[[str, str, str, float], None]:
+    def told(service: str, operation: str, code: str, seconds: float) -> None:
+        metrics.called(service, operation, code or "OK", seconds)
+        if code == "InternalFailure":
+            metrics.failed("api")
+
+    return told
 
 
 def console_key(parts: Parts) -> bytes:
@@ -145,6 +152,7 @@ class Operations:
             self._parts.metrics.stored(counts, workers)
         except CodeyardError:
             self._parts.metrics.failed("database")
+        self._parts.metrics.lag(sum(max(0, behind()) for behind in tuple(self._parts.behind.values())))
         await answer(send, 200, self._parts.metrics.text(), CONTENT_TYPE)
 
 

@@ -83,6 +83,7 @@ class Means:
     door: Door
     now: Callable[[], datetime]
     grew: Callable[[str, int], None]  # the log of this run has so many bytes now
+    behind: dict[str, Callable[[], int]]  # by run: how many bytes its log is behind what it printed
     close_log: Callable[[str], None]  # the log of this run is complete
     archive: Callable[[str], Awaitable[None]]  # keep the log of this run where other machines read it
     build_url: Callable[[StoredBuild], str]
@@ -189,7 +190,11 @@ class _Work:
         if isinstance(chosen, Chosen):
             await self._make_stream()
         self._tell_start(executor.name, chosen)
-        finished = await run_build(self._settings(), sources, tools, steps)
+        means.behind[stored.run] = lambda: _size(spec.spool) - log.read
+        try:
+            finished = await run_build(self._settings(), sources, tools, steps)
+        finally:
+            del means.behind[stored.run]
         if not over:
             log.close()
             await self._keep_log(open_bucket)
@@ -364,6 +369,13 @@ class _Silent:
 def _heard(spec: SandboxSpec, log: ArchivedLog | _Silent) -> SandboxSpec:
     """The same place, whose output waits for this log."""
     return replace(spec, heard=lambda: log.read) if isinstance(log, ArchivedLog) else spec
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _clear(home: Path) -> None:

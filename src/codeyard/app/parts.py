@@ -34,7 +34,7 @@ from codeyard.objects.directory import ObjectDirectory
 from codeyard.secrets import SecretProvider
 from codeyard.secrets.sealing import Key, KeyFile
 from codeyard.secrets.stored import StoredSecrets
-from codeyard.store import Database, Tx
+from codeyard.store import Database, Tx, patiently
 from codeyard.store.engine import SqlDatabase
 
 
@@ -63,6 +63,7 @@ class Parts:
     container_credentials: BuildCredentials
     metrics: Metrics
     internal_token: str
+    behind: dict[str, Callable[[], int]]  # see Means
 
     def means(self, capacity: Capacity, door: Door) -> Means:
         """What the builds of this process are made with."""
@@ -80,6 +81,7 @@ class Parts:
             door=door,
             now=now,
             grew=lambda run, _size: self.tail.grew(run),
+            behind=self.behind,
             close_log=self._close_log,
             archive=self.archive,
             build_url=lambda stored: build_url(public_url(self.config), stored),
@@ -91,7 +93,8 @@ class Parts:
 
     async def _session_caller(self, role: str, name: str) -> Caller | None:
         try:
-            return (await self.identities.assume(role, name, 3600)).caller
+            # A build that is taken up again while the database is away waits for it.
+            return (await patiently(lambda: self.identities.assume(role, name, 3600))).caller
         except Refused:
             return None  # it was deleted
 
@@ -156,6 +159,7 @@ async def _made(config: Config, database: SqlDatabase) -> Parts:
         ),
         metrics=Metrics(),
         internal_token=token,
+        behind={},
     )
 
 

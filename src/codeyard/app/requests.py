@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from codeyard.builds.build_wire import log_stream
 from codeyard.builds.model import COMPUTE_TYPES, ComputeType, Settings
+from codeyard.builds.project_parts import Visibility
 from codeyard.builds.project_wire import key_arn
 from codeyard.builds.stored import StoredBuild
 from codeyard.builds.targets import CachePlace, cache_of, target_of, targets_of
@@ -41,6 +42,7 @@ def settings_of(
         log_path=None if stream is None else stream[1],
         encryption_key=key,
         build_url=build_url,
+        public_url=build_url if project.project_visibility is Visibility.PUBLIC_READ else None,
         service_variables=dict(service_variables),
         hidden=hidden,
     )
