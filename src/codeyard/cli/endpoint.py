@@ -70,9 +70,12 @@ def client(service: str) -> Any:
         user_agent_extra="codeyard-cli", s3={"addressing_style": "path"}, parameter_validation=False,
         signature_version="s3v4" if service == "s3" else None,  # of links: else boto3 makes older ones
     )  # fmt: skip
-    keys = {"aws_access_key_id": found.key_id, "aws_secret_access_key": found.secret} if found.key_id else {}
+    # Buckets may be elsewhere (the setting `objects`), with keys of their own.
+    url = (os.environ.get("AWS_ENDPOINT_URL_S3") if service == "s3" else None) or found.url
+    own = found.key_id and url == found.url
+    keys = {"aws_access_key_id": found.key_id, "aws_secret_access_key": found.secret} if own else {}
     session = botocore.session.get_session()
-    return session.create_client(service, region_name=found.region, endpoint_url=found.url, config=config, **keys)
+    return session.create_client(service, region_name=found.region, endpoint_url=url, config=config, **keys)
 
 
 @contextmanager
