@@ -139,21 +139,27 @@ def _field(pid: int, name: str) -> int:
 
 
 @contextmanager
-def serving(data: Path, *options: str, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server that is ready; ended, with its builds, when the block ends."""
-    command = [sys.executable, "-m", "codeyard.cli.main", "up", "--data", str(data), "--listen", "127.0.0.1:0"]
+def serving(
+    data: Path, *options: str, settings: Mapping[str, str] | None = None, command: str = "up"
+) -> Iterator[Server]:
+    """A server that is ready; ended when the block ends. `command`: `serve` only queues builds."""
+    started = [sys.executable, "-m", "codeyard.cli.main", command, "--data", str(data), "--listen", "127.0.0.1:0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CODEYARD_"))}
     data.mkdir(parents=True, exist_ok=True)
     with (data / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, *options], env=environment | dict(settings or {}), stdout=log, stderr=log,
+            [*started, *options], env=environment | dict(settings or {}), stdout=log, stderr=log,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     try:
         yield _found(data, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _found(data: Path, process: "subprocess.Popen[bytes]") -> Server:
