@@ -226,6 +226,15 @@ def _plain(build: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in build.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]  # by their names in lower case
+    text: str
+
+
 class Visitor:
     """Asks as a browser would that has no scripts and follows no redirects, with its cookies."""
 
@@ -259,12 +268,3 @@ class Visitor:
             return Answer(response.status, named, response.read().decode())
         finally:
             connection.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]  # by their names in lower case
-    text: str
