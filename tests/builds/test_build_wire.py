@@ -82,9 +82,14 @@ def test_a_build_that_ended() -> None:
 
 
 def test_what_the_build_made_and_learnt_is_shown() -> None:
-    made = {"identifier": "", "location": "arn:aws:s3:::bucket/site", "md5": "m", "sha256": "s"}
+    made = {"identifier": "", "location": "arn:aws:s3:::bucket/site"}
     stored = a_build(artifacts={"type": "S3", "location": "bucket"})
-    facts = {"source": {"resolved": "abc"}, "exported": {"A": "1"}, "artifacts": [made]}
+    facts = {
+        "source": {"resolved": "abc"},
+        "exported": {"A": "1"},
+        "artifacts": [made],
+        "artifact_sums": {"": {"md5sum": "m", "sha256sum": "s"}},
+    }
 
     shown = to_wire(replace(stored, facts=facts))
 

@@ -91,7 +91,7 @@ def _artifacts(stored: StoredBuild, artifacts: ProjectArtifacts, identifier: str
         (each for each in stored.facts.get("artifacts", ()) if each["identifier"] == identifier), {}
     )
     location = made.get("location") or expected_location(stored, artifacts)
-    sums = {f"{kind}sum": made[kind] for kind in ("md5", "sha256") if made.get(kind)}
+    sums = stored.facts.get("artifact_sums", {}).get(identifier, {})
     return build_artifacts_to_wire(artifacts, location, sums)
 
 
