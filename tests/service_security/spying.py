@@ -100,10 +100,9 @@ class Yard:
     def start(self, script: str, role: str, env: Mapping[str, Any] | None = None, **more: Any) -> str:
         """The id of a build that runs this script."""
         name = f"spy-{uuid.uuid4().hex[:12]}"
-        project(
-            self.server, name, role, {**({"env": dict(env)} if env else {}), "phases": {"build": {"commands": _run(script)}}},
-            **{"environment": {"type": "LINUX_CONTAINER", "image": self.image, "computeType": "BUILD_GENERAL1_SMALL"}, **more},
-        )  # fmt: skip
+        spec = {**({"env": dict(env)} if env else {}), "phases": {"build": {"commands": _run(script)}}}
+        environment = {"type": "LINUX_CONTAINER", "image": self.image, "computeType": "BUILD_GENERAL1_SMALL"}
+        project(self.server, name, role, spec, **{"environment": environment, **more})
         started: str = self.server.client("codebuild").start_build(projectName=name)["build"]["id"]
         return started
 
