@@ -90,7 +90,7 @@ class Campaign:
         return Wanted(
             project=chance.choice(story.PROJECTS),
             mark=f"{number}-{chance.getrandbits(32):08x}",
-            nap=f"{chance.choice((0, 0, 0.05, 0.1, 0.2, 0.4)):g}",
+            nap=f"{chance.choice((0, 0, 0, 0.05, 0.1, 0.25)):g}",
             fails=chance.random() < 0.08,
         )
 

@@ -18,7 +18,6 @@ from tests.crash.story import Wanted
 
 # What stays of a build in its directory once it has ended.
 KEPT = {"chosen", "log", "log.times", "over"}
-_SETTLES = 10.0  # seconds
 
 
 def mistakes(yard: Yard, history: History) -> list[str]:
@@ -96,9 +95,9 @@ def _artifact(yard: Yard, build: dict[str, Any]) -> str:
 # ── what is left ──
 
 
-def settled(yard: Yard, ids: list[str]) -> list[str]:
-    """What is left of builds that ended, once there was time to clear up."""
-    deadline = time.monotonic() + _SETTLES
+def settled(yard: Yard, ids: list[str], seconds: float = 10.0) -> list[str]:
+    """What is left of builds that ended, once there was so much time to clear up."""
+    deadline = time.monotonic() + seconds
     while (wrong := _left(yard, ids)) and time.monotonic() < deadline:
         time.sleep(0.3)
     return wrong
@@ -150,15 +149,17 @@ def _groups(runs: list[str]) -> list[Path]:
 def containers() -> list[str]:
     """The names of all containers of the engine, running or not."""
     answer = Engine(Endpoint.find()).exchange("GET", "/containers/json", {"all": "1"}, whole)
-    return [name for container in answer.json() for name in container["Names"]]
+    found: Any = answer.json()
+    return [name for container in found for name in container["Names"]]
 
 
 def _rows(yard: Yard) -> list[str]:
     """No row runs, and no workflow goes on."""
-    rows, journal = yard.database or f"sqlite:///{yard.data}/codeyard.sqlite", yard.database
+    journal = "" if yard.database.startswith("sqlite") else yard.database
+    rows = yard.database or f"sqlite:///{yard.data}/codeyard.sqlite"
     url = rows.replace("postgresql://", "postgresql+psycopg://")
     steps = journal.replace("postgresql://", "postgresql+psycopg://") or f"sqlite:///{yard.data}/journal.sqlite"
-    table = "dbos.workflow_status" if yard.database else "workflow_status"
+    table = "dbos.workflow_status" if journal else "workflow_status"
     return [
         *(f"row {run} is {standing}" for run, standing in _asked(
             url, "SELECT run, standing FROM builds WHERE standing NOT IN ('ENDED')")),

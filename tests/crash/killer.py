@@ -45,7 +45,7 @@ class Killer:
 
     def _wait_for(self, moment: str) -> bool:
         if moment == "any":
-            self.stopping.wait(self.chance.uniform(0.05, 1.2))
+            self.stopping.wait(self.chance.uniform(0.05, 1.6))
             return True
         deadline = time.monotonic() + _PATIENCE
         self.acknowledged.clear()

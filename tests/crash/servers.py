@@ -113,9 +113,9 @@ class Yard:
                     os.kill(pid, number)
             deadline = time.monotonic() + 8
             while any(_lives(pid) for pid in pids) and time.monotonic() < deadline:
-                for process in self.running.values():
-                    process.poll()
                 time.sleep(0.02)
+        for process in self.running.values():
+            process.wait(5)
 
     def environment(self) -> dict[str, str]:
         passed = {name: value for name, value in os.environ.items() if not name.startswith(("CODEYARD_", "AWS_"))}

@@ -46,6 +46,12 @@ def buildspec() -> str:
     )
 
 
+def sleeping() -> str:
+    """One command, which says that it sleeps, for as long as NAP says, and that it is awake."""
+    commands = ["echo it sleeps; sleep $NAP; echo it is awake", "echo done > ran"]
+    return json.dumps({"version": 0.2, "phases": {"build": {"commands": commands}}, "artifacts": {"files": ["ran"]}})
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A build that a client wants."""

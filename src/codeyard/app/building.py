@@ -114,7 +114,7 @@ class Building:
         try:
             finished = await work.run(steps)
         except Exception:
-            await self._close_log(stored)  # what breaks here ends the build
+            await self._leave_nothing(stored)  # what breaks here ends the build
             raise
         await asyncio.to_thread((home / "over").touch)
         await asyncio.to_thread(_clear, home)
@@ -130,6 +130,12 @@ class Building:
                 await (await choose.executor(chosen.executor).adopt(spec)).close()
         await self._close_log(stored)
         await asyncio.to_thread(_clear, home)
+
+    async def _leave_nothing(self, stored: StoredBuild) -> None:
+        try:
+            await self.kill(stored)
+        except (CodeyardError, OSError, ValueError) as error:
+            _log.warning("remains_left build=%s error=%s", stored.id, error)
 
     async def _close_log(self, stored: StoredBuild) -> None:
         """Nobody writes to it any more: whoever follows it is told."""

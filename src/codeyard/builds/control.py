@@ -171,11 +171,16 @@ class BuildControl:
                 )
 
     async def _insert(self, token: Token | None, make: Callable[[Tx], StoredBuild]) -> StoredBuild:
+        made: list[StoredBuild] = []
+
         def work(tx: Tx) -> StoredBuild:
             first = None if token is None else self._first_of(tx, token)
+            # Where the connection was lost in the commit, this is asked again, and nobody knows whether that was made.
+            first = first or next((kept for build in made if (kept := table.load(tx, build.run))), None)
             if first is not None:
                 return first
             build = make(tx)
+            made.append(build)
             table.insert(tx, build)
             if token is not None:
                 tokens_table.keep(tx, token, build.run, self._now())

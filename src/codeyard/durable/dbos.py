@@ -26,7 +26,9 @@ Body = Callable[[str, Steps], Awaitable[None]]
 _VERSION = "1"
 # Seconds between looks for what was left unfinished: at first, for so long, and then.
 _RECOVERING, _RECOVERS_FOR, _RECOVERED = 0.1, 30.0, 10.0
+_AGAIN = 5.0  # seconds until a body that broke begins again
 _BUSY = 20.0  # seconds for another process that writes
+_log = logging.getLogger(__name__)
 
 
 class DbosWorkflows:
@@ -91,7 +93,14 @@ class DbosWorkflows:
 def _workflow(name: str, body: Body) -> Callable[[str], Coroutine[Any, Any, None]]:
     @DBOS.workflow(name=name, max_recovery_attempts=None)  # however often we are killed
     async def run(id: str) -> None:
-        await body(id, _DbosSteps())
+        steps = _DbosSteps()
+        while True:
+            try:
+                return await body(id, steps)
+            except Exception:  # noqa: BLE001 - the next try may go better
+                # Never to DBOS, for which a workflow that raised is over, and its build would be waited for in vain.
+                _log.exception("workflow_broke name=%s id=%s", name, id)
+            await asyncio.sleep(_AGAIN)
 
     return run
 

@@ -8,7 +8,7 @@ from codeyard.errors import NotFound
 from codeyard.ident import Owner
 from codeyard.logs import Framing, LogFiles, Place, table
 from codeyard.logs.reading import open_log
-from codeyard.store import Database, Duplicate, Tx
+from codeyard.store import Database, Duplicate, Tx, patiently
 
 _AT_ONCE = 200  # streams in one transaction
 _FORGOTTEN = timedelta(days=1)  # a log that was not closed and that nobody wrote to for so long
@@ -23,7 +23,7 @@ class LogGroups:
     async def build_stream(self, owner: Owner, group: str, stream: str, run: str) -> None:
         """See that this stream shows the log of this run; makes the group and the stream if they are missing.
 
-        The same again does nothing.
+        The same again does nothing. It waits for a database that is away: the build can.
         """
         now = milliseconds(self._now())
 
@@ -36,12 +36,15 @@ class LogGroups:
             table.build_stream(tx, found, stream, run, now)
 
         try:
-            await self._db.write(work)
+            await patiently(lambda: self._db.write(work))
         except Duplicate:  # another process made one of them in between
-            await self._db.write(work)
+            await patiently(lambda: self._db.write(work))
 
     async def build_ended(self, run: str) -> None:
-        """The log of this run is closed: its streams tell from when to when it goes. The same again does nothing."""
+        """The log of this run is closed: its streams tell from when to when it goes.
+
+        The same again does nothing. It waits for a database that is away: the build, which is done, must not fail.
+        """
         first = last = None
         size = 0
         try:
@@ -55,7 +58,7 @@ class LogGroups:
                 if not stream.ended:
                     table.learn(tx, stream, first=first, last=last, stored=size, ended=True)
 
-        await self._db.write(work)
+        await patiently(lambda: self._db.write(work))
 
     async def sweep(self) -> int:
         """Remove streams that are older than their groups keep, and the files of all that were deleted.

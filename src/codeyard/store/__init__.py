@@ -5,15 +5,17 @@ a function with an open transaction, on a thread of the database's own:
   - `write` commits when the function returns and nothing of it stays when it raises; what it answered is on the disk;
   - a function may be run again from its beginning, after a lost connection or a clash with another process, so it does
     nothing but read and write rows;
-  - what a driver raises becomes a Fault (the database is gone, or full) or, for a unique key, `Duplicate`.
+  - what a driver raises becomes `Away` (the database is gone, or full) or, for a unique key, `Duplicate`.
 """
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, MetaData
 
-from codeyard.errors import Conflict
+from codeyard.errors import Conflict, Fault
 
 T = TypeVar("T")
 Tx = Connection
@@ -31,13 +33,27 @@ class Duplicate(Conflict):
     """A row of this key is there already."""
 
 
+class Away(Fault):
+    """The database does not answer, or takes nothing; it may later."""
+
+
+async def patiently(work: Callable[[], Awaitable[T]], *, pause: float = 1.0) -> T:
+    """What `work` gives, tried again each `pause` seconds for as long as the database is away."""
+    while True:
+        try:
+            return await work()
+        except Away as error:
+            logging.getLogger(__name__).warning("database_awaited error=%s", error)
+        await asyncio.sleep(pause)
+
+
 class Database(Protocol):
     """See the module."""
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        """What `work` gives, from one consistent view of the rows. Fault."""
+        """What `work` gives, from one consistent view of the rows. Away."""
         ...
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        """What `work` gives, once that is on the disk. Fault, Duplicate, and what `work` raises."""
+        """What `work` gives, once that is on the disk. Away, Duplicate, and what `work` raises."""
         ...

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
-from codeyard.errors import CodeyardError, Fault, Invalid
-from codeyard.store import Duplicate, Tx
+from codeyard.errors import CodeyardError, Invalid
+from codeyard.store import Away, Duplicate, Tx
 
 T = TypeVar("T")
 _TOGETHER = 256  # writes in one commit, at the most
@@ -40,21 +40,28 @@ class SqlDatabase:
         self.engine = _sqlite(self.url) if self._sqlite else _postgresql(self.url)
         self._readers = ThreadPoolExecutor(_READERS if self._sqlite else _CONNECTIONS, "database")
         self._writer = _Writer(self.engine) if self._sqlite else None
+        self._closed = False
 
     @property
     def dialect(self) -> str:
         return "sqlite" if self._sqlite else "postgresql"
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        return await asyncio.wrap_future(self._readers.submit(_persist, self.engine, work))
+        return await self._somewhere(work)
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        if self._writer is None:
-            return await asyncio.wrap_future(self._readers.submit(_persist, self.engine, work))
+        if self._writer is None or self._closed:
+            return await self._somewhere(work)
         return await asyncio.wrap_future(self._writer.submit(work))
 
+    async def _somewhere(self, work: Callable[[Tx], T]) -> T:
+        if self._closed:  # the process ends; an error now would end builds that are to go on without it
+            await asyncio.Event().wait()
+        return await asyncio.wrap_future(self._readers.submit(_persist, self.engine, work))
+
     def close(self) -> None:
-        """Wait for what is under way, and let go of the files or connections."""
+        """Wait for what is under way, and let go of the files or connections. Whoever asks later gets no answer."""
+        self._closed = True
         if self._writer is not None:
             self._writer.close()
         self._readers.shutdown()
@@ -114,10 +121,10 @@ class _Writer:
             for _, future in batch:
                 future.set_exception(explained(error))
             return
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, this thread is the only one that writes
             for _, future in batch:
-                future.set_exception(error)
-            raise
+                future.set_exception(Away("the database", f"{type(error).__name__}: {error}.", "Try again."))
+            return
         for future, answer, failed in answers:
             if failed is not None:
                 future.set_exception(failed)
@@ -146,8 +153,8 @@ def explained(error: DBAPIError) -> CodeyardError:
     if isinstance(error, IntegrityError):
         return Duplicate("a row of this name", f"it is there already ({told}).", "Choose another name.")
     if "disk is full" in told or "No space left" in told or _code(error) == "53100":
-        return Fault("the database", f"its disk is full ({told}).", "Make room there.")
-    return Fault("the database", f"{told}.", "See that it runs, and that its disk has room; then try again.")
+        return Away("the database", f"its disk is full ({told}).", "Make room there.")
+    return Away("the database", f"{told}.", "See that it runs, and that its disk has room; then try again.")
 
 
 def _code(error: DBAPIError) -> str:
