@@ -14,7 +14,7 @@ from codeyard.builds import lines_table, table, workers_table
 from codeyard.builds.api_builds import BuildOperations
 from codeyard.builds.api_projects import project_handlers
 from codeyard.builds.control import BuildControl, StartLimits
-from codeyard.builds.declined import DECLINED
+from codeyard.builds.declined import DECLINED, OTHER
 from codeyard.console.pages import Console, console_app
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 from codeyard.ident import Owner
@@ -49,7 +49,7 @@ def codebuild_service(parts: Parts, control: BuildControl) -> Service:
 
     builds = BuildOperations(control, identities, require, parts.pages, lambda stored: build_url(base, stored))
     projects = project_handlers(parts.database, identities, require, parts.key, parts.pages, now)
-    return Service("codebuild", (builds, *projects), _ERRORS, DECLINED)
+    return Service("codebuild", (builds, *projects), _ERRORS, DECLINED, OTHER)
 
 
 def gateway(parts: Parts, control: BuildControl) -> Gateway:
