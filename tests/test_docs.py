@@ -11,15 +11,25 @@ import click
 import pytest
 
 from codeyard import events
-from codeyard.builds.traps import check
+from codeyard.access import managed_policies
+from codeyard.access.service import services as access_services
 from codeyard.app import choose
+from codeyard.app.api import codebuild_service, control_of
+from codeyard.app.parts import now, opened
+from codeyard.aws import Service
+from codeyard.builds.declined import DECLINED
+from codeyard.builds.traps import check
 from codeyard.cli.main import cli
+from codeyard.config import Config
 from codeyard.events import Event
+from codeyard.logs.api import logs_service
+from codeyard.secrets.service import services as secret_services
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CLI = (DOCS / "cli.md").read_text()
 EVENTS = (DOCS / "events.md").read_text()
+API = (DOCS / "api.md").read_text()
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("examples/*/*.md"))]
 
 
@@ -138,8 +148,9 @@ def test_the_index_lists_each_page() -> None:
     assert [page.name for page in DOCS.glob("*.md") if f"({page.name})" not in index and page.name != "README.md"] == []
 
 
-def test_each_file_on_the_way_of_a_build_is_there() -> None:
-    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", (DOCS / "one-build.md").read_text())
+@pytest.mark.parametrize("page", ["one-build.md", "one-start.md"])
+def test_each_file_on_the_way_of_a_build_is_there(page: str) -> None:
+    named = re.findall(r"`([a-z_]+(?:/[a-z0-9_]+)*\.py)`", (DOCS / page).read_text())
 
     assert [path for path in named if not (ROOT / "src" / "codeyard" / path).exists()] == []
     assert len(named) > 30
@@ -171,3 +182,68 @@ def test_the_broken_example_shows_mistakes_and_warnings() -> None:
 
     assert sum(not mistake.warning for mistake in found) > 4
     assert sum(mistake.warning for mistake in found) > 3
+
+
+# ── the API ──
+
+# botocore's name of a service → the section of the page of the API.
+SECTIONS = {
+    "codebuild": "CodeBuild",
+    "logs": "CloudWatch Logs",
+    "secretsmanager": "Secrets Manager",
+    "ssm": "Systems Manager",
+    "iam": "IAM",
+    "sts": "STS",
+}
+
+
+async def services(data: Path) -> dict[str, Service]:
+    """Those of a server, by name."""
+    async with opened(Config(data=data)) as parts:
+        return {
+            service.name: service
+            for service in (
+                codebuild_service(parts, control_of(parts, lambda: None)),
+                logs_service(parts.database, parts.logs, parts.local_logs.streams, parts.pages, now),
+                *secret_services(parts.database, parts.key, now, parts.pages, parts.identities),
+                *access_services(parts.database, parts.identities, now, parts.pages),
+            )
+        }
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+async def test_each_operation_that_is_answered_is_listed_and_no_other(name: str, tmp_path: Path) -> None:
+    found = re.search(r"Answered: (.*?)\.\n\n", section(API, SECTIONS[name]), re.DOTALL)
+    assert found is not None
+
+    assert re.findall(r"`(\w+)`", found[1]) == sorted((await services(tmp_path))[name].operations())
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+async def test_what_is_declined_is_listed_with_the_reason_that_callers_are_told(name: str, tmp_path: Path) -> None:
+    service = (await services(tmp_path))[name]
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", section(API, SECTIONS[name]), re.MULTILINE)
+    told = {operation: reason for names, reason in rows for operation in re.findall(r"`(\w+)`", names)}
+
+    assert told == dict(service.declined)
+    assert service.other is None or ("all others", service.other) in rows
+
+
+async def test_each_service_has_a_section(tmp_path: Path) -> None:
+    assert set(await services(tmp_path)) == set(SECTIONS)
+    assert (await services(tmp_path))["codebuild"].declined == DECLINED
+
+
+def test_each_managed_policy_is_listed() -> None:
+    listed = re.search(r"as far as their services are here: (.*?)\.\n", section(API, "IAM"), re.DOTALL)
+    assert listed is not None
+
+    assert set(re.findall(r"`(\w+)`", listed[1])) == set(managed_policies.DOCUMENTS)
+
+
+def test_the_page_of_servers_names_settings_that_there_are() -> None:
+    known = {field.name for field in fields(Config)}
+    text = (DOCS / "server.md").read_text()
+
+    assert set(re.findall(r"setting `(\w+)`", text)) - known == set()
+    assert set(re.findall(r"`(\w+) = ", text)) - known == set()
