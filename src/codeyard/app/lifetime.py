@@ -110,6 +110,7 @@ async def _up(config: Config, ending: asyncio.Event) -> None:
             control = control_of(parts, lambda: None)
             stack.enter_context(_processes(config, ending))
         else:
+            stack.enter_context(alone(config.data, f"worker-{worker_name(config)}"))  # or `codeyard worker` has it
             poll = max(config.poll, _POLL_WOKEN)
             worker = await stack.enter_async_context(_worker(parts, _own_door(config), public_url(config), poll))
             control = control_of(parts, worker.wake)

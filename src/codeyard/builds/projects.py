@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from codeyard.aws import Caller, Identities, Page, Refused, Shape
+from codeyard.builds import lines_table
 from codeyard.builds import projects_table as table
+from codeyard.builds.life import priority_of
 from codeyard.builds.project import Project
 from codeyard.builds.project_input import created, updated
 from codeyard.builds.project_parts import Visibility
@@ -142,6 +144,8 @@ class Projects:
                 raise missing(owner, name)
             now = change(was.project)
             table.save_project(tx, owner, was, now)
+            # What it says from now on holds for its builds that wait, too.
+            lines_table.settle(tx, owner, now.name, priority_of(now), now.concurrent_build_limit)
             return now
 
         return await self._database.write(save)

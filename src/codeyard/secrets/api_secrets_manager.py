@@ -30,6 +30,13 @@ class SecretOperations:
         secret = await self._db.read(lambda tx: changes.found(tx, call.owner, wanted, now))
         return managed.about(secret) | {"VersionIdsToStages": secret_stages.by_version(secret.stages) or None}
 
+    @operation("GetResourcePolicy", names.one)
+    async def get_resource_policy(self, call: Call) -> Shape:
+        """There is none: those who ask, such as Terraform, are told so; putting one is declined."""
+        wanted, now = _wanted(call), self._now()
+        secret = await self._db.read(lambda tx: changes.found(tx, call.owner, wanted, now))
+        return {"ARN": secret.arn, "Name": secret.name}
+
     @operation("ListSecrets")
     async def list_secrets(self, call: Call) -> Shape:
         asked, now = call.input, self._now()

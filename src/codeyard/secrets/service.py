@@ -38,7 +38,6 @@ _SECRETS_DECLINED = {
     "RotateSecret": _ROTATION,
     "CancelRotateSecret": _ROTATION,
     "PutResourcePolicy": _POLICY,
-    "GetResourcePolicy": _POLICY,
     "DeleteResourcePolicy": _POLICY,
     "ValidateResourcePolicy": _POLICY,
     "ReplicateSecretToRegions": _REGIONS,

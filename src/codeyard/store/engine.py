@@ -38,6 +38,9 @@ class SqlDatabase:
         self.url = _known(url)
         self._sqlite = self.url.startswith("sqlite")
         self.engine = _sqlite(self.url) if self._sqlite else _postgresql(self.url)
+        # One view of all rows for each read; SQLite gives that by itself.
+        level = {} if self._sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self.engine.execution_options(**level)
         self._readers = ThreadPoolExecutor(_READERS if self._sqlite else _CONNECTIONS, "database")
         self._writer = _Writer(self.engine) if self._sqlite else None
         self._closed = False
@@ -47,17 +50,17 @@ class SqlDatabase:
         return "sqlite" if self._sqlite else "postgresql"
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        return await self._somewhere(work)
+        return await self._somewhere(self._reading, work)
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         if self._writer is None or self._closed:
-            return await self._somewhere(work)
+            return await self._somewhere(self.engine, work)
         return await asyncio.wrap_future(self._writer.submit(work))
 
-    async def _somewhere(self, work: Callable[[Tx], T]) -> T:
+    async def _somewhere(self, engine: Engine, work: Callable[[Tx], T]) -> T:
         if self._closed:  # the process ends; an error now would end builds that are to go on without it
             await asyncio.Event().wait()
-        return await asyncio.wrap_future(self._readers.submit(_persist, self.engine, work))
+        return await asyncio.wrap_future(self._readers.submit(_persist, engine, work))
 
     def close(self) -> None:
         """Wait for what is under way, and let go of the files or connections. Whoever asks later gets no answer."""
