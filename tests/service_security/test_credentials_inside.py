@@ -4,13 +4,14 @@ import json
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.service.servers import log_of
 from tests.service_security.spying import Yard, told
@@ -66,7 +67,7 @@ def _waiting(yard: Yard, role: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _runs(yard: Yard, build: str) -> bool:
     found = yard.server.client("codebuild").batch_get_builds(ids=[build])["builds"][0]
     assert not found["buildComplete"], log_of(yard.server, build)
-    return found["currentPhase"] == "BUILD"
+    return bool(found["currentPhase"] == "BUILD")
 
 
 def test_a_secret_is_read_inside_where_the_role_allows_it_and_denied_where_not(yard: Yard) -> None:
@@ -150,10 +151,10 @@ def test_with_its_role_deleted_a_session_can_do_nothing_even_if_there_is_one_of_
         trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
         iam.delete_role_policy(RoleName=name, PolicyName="builds")
         iam.delete_role(RoleName=name)
-        with pytest.raises(sts.exceptions.ClientError) as gone:
+        with pytest.raises(ClientError) as gone:
             sts.get_caller_identity()
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-        with pytest.raises(sts.exceptions.ClientError) as again:
+        with pytest.raises(ClientError) as again:
             sts.get_caller_identity()
 
     assert f"assumed-role/{name}/AWSCodeBuild-" in before
@@ -166,16 +167,18 @@ def test_no_service_session_becomes_more_than_its_role(yard: Yard) -> None:
 
     with _waiting(yard, yard.role(allowed)) as (_, seen):
         sts, iam = _session(yard, seen["keys"], "sts"), _session(yard, seen["keys"], "iam")
-        for attempt in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: sts.assume_role(RoleArn=powerful, RoleSessionName="more"),
             lambda: sts.get_session_token(),
             lambda: iam.create_access_key(),
             lambda: iam.create_access_key(UserName="root"),
             lambda: iam.list_access_keys(),
             lambda: iam.put_role_policy(RoleName=powerful.rpartition("/")[2], PolicyName="x", PolicyDocument="{}"),
-        ):
-            with pytest.raises(sts.exceptions.ClientError) as refused:
+        )
+        for attempt in attempts:
+            with pytest.raises(ClientError) as refused:
                 attempt()
+            # A role has no keys of the account's root, whatever it is allowed.
             assert refused.value.response["Error"]["Code"] in ("AccessDenied", "ValidationError")
 
 
