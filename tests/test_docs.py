@@ -79,6 +79,21 @@ def test_each_option_is_documented_with_its_command(name: str, option: str) -> N
     assert f"`{option}" in section(CLI, " ".join(name.split()[:2]))
 
 
+CHOICES = [
+    (name, parameter.opts[-1], [*parameter.type.choices])
+    for name, command in COMMANDS.items()
+    for parameter in command.params
+    if isinstance(parameter.type, click.Choice)
+]
+
+
+@pytest.mark.parametrize(("name", "option", "values"), CHOICES, ids=[" ".join(each[:2]) for each in CHOICES])
+def test_each_value_that_an_option_takes_is_documented(name: str, option: str, values: list[str]) -> None:
+    spelled = f"{option} " + r"\|".join(values)
+
+    assert spelled in section(CLI, " ".join(name.split()[:2])) + section(CLI, "codeyard up")
+
+
 def test_each_documented_option_is_one() -> None:
     known = {option for _, option in OPTIONS} | {"--help", "--version"}
 

@@ -31,7 +31,11 @@ _UNSAFE = click.option("--unsafe-process", is_flag=True, default=None, help="All
 _CPUS = click.option("--cpus", type=click.FloatRange(0), help="CPUs that builds may share.  [default: all]")
 _MEMORY = click.option("--memory", type=click.FloatRange(0), help="GiB that builds may share.  [default: all]")
 _LIMIT = click.option("--account-limit", type=click.IntRange(0), help="Builds at a time in an account and region.")
-_OVER = click.option("--over-limit", type=click.Choice([*OverLimit]), help="Builds over a limit wait, or are refused.")
+_OVER = click.option(
+    "--over-limit",
+    type=click.Choice([each.value for each in OverLimit]),
+    help="Builds over a limit wait, or are refused.",
+)
 _NAME = click.option("--name", "worker", metavar="NAME", help="The worker's name, the same each time it starts.")
 
 
@@ -56,7 +60,7 @@ def up(data: Path | None, **given: Any) -> int:
     """
     from codeyard.app.lifetime import run_up
 
-    return run_up(Config.load(data_directory(data), given))
+    return run_up(Config.load(data_directory(data), given), _env(data))
 
 
 @click.command()
@@ -65,7 +69,7 @@ def serve(data: Path | None, **given: Any) -> int:
     """Serve the API and the console only. Any number of these may share a database (PostgreSQL) and a bucket."""
     from codeyard.app.lifetime import run_serve
 
-    return run_serve(Config.load(data_directory(data), given))
+    return run_serve(Config.load(data_directory(data), given), _env(data))
 
 
 @click.command()
@@ -75,6 +79,13 @@ def worker(data: Path | None, **given: Any) -> int:
     from codeyard.app.lifetime import run_worker
 
     return run_worker(Config.load(data_directory(data), given))
+
+
+def _env(data: Path | None) -> str:
+    """The command that tells of the server in this directory: it needs to be named where it is not the usual one."""
+    if data is None or data_directory(data) == data_directory():
+        return "codeyard env"
+    return f"codeyard env --data {shlex.quote(str(data_directory(data)))}"
 
 
 @click.command()
