@@ -350,3 +350,35 @@ def test_lists_are_kept_up_to_date(browser: Browser, tmp_path: Path) -> None:
         after = browser.until("document.querySelectorAll('tbody tr').length")
 
     assert (before, after) == (0, 1)
+
+
+def test_the_log_goes_on_when_the_server_comes_back(browser: Browser, tmp_path: Path) -> None:
+    yard = Yard(tmp_path)
+    yard.add(build("web", 1, "IN_PROGRESS", 64, "BUILD"))
+    log = yard.log(yard.builds[0], b"one\n", closed=False)
+    with yard.served() as url:
+        opened(browser, url, page(yard.builds[0]))
+        browser.until("document.getElementById('log-state').textContent === 'live'")
+        yard.prints(log, 10, b"two\n")
+        browser.until(f"{LAST} === 'two'")
+    log.prints(20, b"three\n")
+    browser.until("document.getElementById('log-state').textContent.startsWith('reconnecting')")
+    with yard.served(int(url.rpartition(":")[2])):
+        browser.until(f"{LAST} === 'three'")
+        lines = browser.js("[...document.querySelectorAll('#rows code')].map(line => line.textContent)")
+    log.close()
+
+    assert lines == ["one", "two", "three"]
+
+
+def test_a_link_on_another_site_leads_in_too(browser: Browser, tmp_path: Path) -> None:
+    """Though the first request of it has no cookie."""
+    yard = Yard(tmp_path)
+    yard.add(build("web", 1))
+    with yard.served() as url:
+        opened(browser, url, "/console")
+        browser.go(f"data:text/html,<a id=a href={url}{page(yard.builds[0])}>build</a>")
+        browser.js("document.getElementById('a').click()")
+        title = browser.until("document.title.includes('web') && document.title")
+
+    assert title == "✓ Succeeded · web #1 · Codeyard"

@@ -158,7 +158,7 @@ class Yard:
         self.tail.grew(log.run)
 
     @contextmanager
-    def served(self) -> Iterator[str]:
+    def served(self, port: int = 0) -> Iterator[str]:
         """The console's address."""
         app = console_app(
             self.call,
@@ -171,7 +171,7 @@ class Yard:
             artifact_link=self._link,
             limits=self.limits,
         )
-        with serving(app) as url:
+        with serving(app, port) as url:
             try:
                 yield url
             finally:

@@ -70,10 +70,11 @@ def protocols(service: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def serving(app: App, **settings: Any) -> Iterator[str]:
-    """The URL of this application, served by a thread until the end. `settings` are uvicorn's."""
+def serving(app: App, port: int = 0, **settings: Any) -> Iterator[str]:
+    """The URL of this application, served by a thread until the end. `settings` are uvicorn's. Port 0 is a free one."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         chosen: dict[str, Any] = {
             "lifespan": "off",
             "log_config": None,

@@ -139,7 +139,8 @@ class Asking:
             after = page.next
             if after is None:
                 break
-        return tuple(found), after is None or not found or found[-1]["id"] != page.items[-1]["id"]
+        older = bool(found) and bool(page.items) and found[-1]["id"] == page.items[-1]["id"]
+        return tuple(found), after is None or not older
 
     async def _builds_page(self, region: str, after: str | None) -> Found:
         page = await self._codebuild("ListBuilds", region, nextToken=after)

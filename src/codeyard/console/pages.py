@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -20,9 +20,10 @@ from codeyard.aws import Refused
 from codeyard.console import view
 from codeyard.console.asking import Asking, Build, Call, Project
 from codeyard.console.build_logs import WINDOW, BuildLogs, Part
+from codeyard.console.entrance import absent_page, open_routes, read_form, stranger
 from codeyard.console.plain_text import PlainText, plain
-from codeyard.console.rendering import INERT, STATIC, Templates, static
-from codeyard.console.session import LOGIN, Session, Sessions, local_path
+from codeyard.console.rendering import INERT, Templates
+from codeyard.console.session import LOGIN, Session, Sessions
 from codeyard.console.stream import HEADERS, EventStream, Limits, Shown, Streams
 from codeyard.console.words import State, build_state
 from codeyard.errors import CodeyardError, Invalid
@@ -36,7 +37,7 @@ _Page = Callable[[Request, Session], Awaitable[ASGIApp]]
 
 _log = logging.getLogger(__name__)
 _PARTS = ("head", "phases", "facts")
-_FORM_AT_MOST = 64 * 1024  # bytes
+_STEP = 5  # seconds between pictures of a build in which nothing changes but the time
 _READABLE = 500  # lines that a browser without scripts is shown
 _NOT_HERE = {"ResourceNotFoundException": 404, "AccessDeniedException": 403, "ServiceUnavailableException": 503}
 
@@ -77,7 +78,9 @@ def console_app(
     templates, logs = Templates(), BuildLogs(files, tail)
     streams = Streams(logs, limits or Limits())
     pages = _Pages(Asking(call), logs, streams, sessions, templates, region, now, artifact_link)
-    router = Router([*_open(sessions, templates, region), *pages.routes()], default=_absent(templates, region))
+    router = Router(
+        [*open_routes(sessions, templates, region), *pages.routes()], default=absent_page(templates, region)
+    )
     return Console(router, streams)
 
 
@@ -157,7 +160,7 @@ class _Pages:
 
     async def build(self, request: Request, session: Session) -> ASGIApp:
         region, id = _region(request), BuildId.parse(request.path_params["id"])
-        given = self._build_given(await self._build(region, id), region, session)
+        given = self._build_given(await self._build(region, id), region, session, self.now())
         part = await self.logs.last(id.run, _READABLE)
         readable = plain(part.text.encode()).decode(errors="replace")
         parts = self._parts(given)
@@ -241,8 +244,7 @@ class _Pages:
             raise Refused("ResourceNotFoundException", f"There is no project {name} in {region}.")
         return project
 
-    def _build_given(self, shape: Build, region: str, session: Session) -> dict[str, Any]:
-        at = self.now()
+    def _build_given(self, shape: Build, region: str, session: Session, at: datetime) -> dict[str, Any]:
         build = view.build_view(shape, at)
         artifacts = view.artifact_views(shape)
         return {
@@ -266,7 +268,10 @@ class _Pages:
         return place is not None and self.artifact_link(region, *place) is not None
 
     def _shown(self, shape: Build, region: str, session: Session) -> Shown:
-        given = self._build_given(shape, region, session)
+        at = self.now()
+        # Not another page each second: durations go on by themselves there.
+        at = at.replace(second=at.second // _STEP * _STEP, microsecond=0)
+        given = self._build_given(shape, region, session, at)
         return Shown(given["title"], self._parts(given), bool(shape.get("buildComplete")))
 
     def _parts(self, given: dict[str, Any]) -> dict[str, str]:
@@ -293,7 +298,7 @@ class _Pages:
     async def _asked(self, page: _Page, request: Request) -> ASGIApp:
         session = self.sessions.read(request.cookies.get(self.sessions.cookie))
         if session is None:
-            return _stranger(request, self.templates, self.region)
+            return stranger(request, self.templates, self.region)
         try:
             response = await page(request, session)
         except CodeyardError as error:
@@ -310,7 +315,7 @@ class _Pages:
 
     async def _sent(self, page: _Page, request: Request) -> ASGIApp:
         async def checked(request: Request, session: Session) -> ASGIApp:
-            form = await _form(request)
+            form = await read_form(request)
             site = request.headers.get("sec-fetch-site", "same-origin")
             if site not in ("same-origin", "none") or not self.sessions.sent(session, form.get("csrf", "")):
                 return self._problem(403, "This form is not one of this session's.", "Go back, reload, and try again.")
@@ -327,85 +332,7 @@ class _Pages:
         return self._problem(503, str(error))
 
 
-# ── before there is a session ──
-
-
-def _open(sessions: Sessions, templates: Templates, region: str) -> Iterable[Route]:
-    """What anybody may ask for."""
-
-    async def home(request: Request) -> Response:
-        return RedirectResponse("/console", 303, INERT)
-
-    async def file(request: Request) -> Response:
-        return static(request.path_params["name"], request.path_params["version"])
-
-    async def login(request: Request) -> Response:
-        key = request.query_params.get("key")
-        if key is None:
-            return _login_page(templates, "/console", region)
-        return entered(key, request.query_params.get("next", ""))
-
-    async def log_in(request: Request) -> Response:
-        try:
-            form = await _form(request)
-        except Refused:
-            form = {}
-        return entered(form.get("key", ""), form.get("next", ""))
-
-    def entered(key: str, target: str) -> Response:
-        target = local_path(target)
-        if not sessions.admits(key):
-            return _login_page(templates, target, region, 403, wrong=True)
-        # The key leaves the address.
-        return RedirectResponse(target, 303, {**INERT, "set-cookie": sessions.header(sessions.begin())})
-
-    yield Route("/", home)
-    yield Route(f"{STATIC}/{{version}}/{{name}}", file)
-    yield Route(LOGIN, login, methods=["GET"])
-    yield Route(LOGIN, log_in, methods=["POST"])
-
-
-def _absent(templates: Templates, region: str) -> ASGIApp:
-    async def absent(scope: Any, receive: Any, send: Any) -> None:
-        page = templates.page(
-            "problem.html", 404, what="There is no such page.", more="", code="", inside=True, region=region
-        )
-        await page(scope, receive, send)
-
-    return absent
-
-
-def _stranger(request: Request, templates: Templates, region: str) -> Response:
-    """A browser that has no session, or did not send it: it does not when another site's link led here."""
-    page = (
-        request.headers.get("accept", "").startswith("text/html") or request.headers.get("sec-fetch-dest") == "document"
-    )
-    if not page:
-        return Response("Log in first.\n", 401, INERT, "text/plain")
-    if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-        return templates.page("again.html", headers={"refresh": "0"}, inside=False)
-    return _login_page(templates, local_path(request.url.path), region, 401)
-
-
-def _login_page(templates: Templates, target: str, region: str, status: int = 200, *, wrong: bool = False) -> Response:
-    return templates.page("login.html", status, target=target, wrong=wrong, inside=False, region=region)
-
-
 # ── requests and answers ──
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form. Refused: it is too long."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _FORM_AT_MOST:
-            raise Refused("RequestEntityTooLargeException", "The form is too long.", 413)
-    try:
-        fields = parse_qs(body.decode(errors="replace"), max_num_fields=50, keep_blank_values=True)
-    except ValueError:
-        raise Refused("InvalidInputException", "The form has too many fields.") from None
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _region(request: Request) -> str:

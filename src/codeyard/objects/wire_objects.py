@@ -17,6 +17,8 @@ from codeyard.objects.wire_buckets import full_control, keys_to_delete
 from codeyard.objects.xml import Tag, document
 
 _XML = {"content-type": "application/xml"}
+# The console is served from the same origin: no page or script that a build put may do anything there.
+_INERT = {"content-security-policy": "sandbox", "x-content-type-options": "nosniff"}
 _OVERRIDES = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
 
 
@@ -223,7 +225,7 @@ def _read(exchange: Exchange, opened: Opened) -> Answer:
     overrides = {
         name: asked.query[f"response-{name}"] for name in _OVERRIDES if asked.query.get(f"response-{name}")
     }  # fmt: skip
-    headers = {**shown(stored.about), **overrides, **tags, "accept-ranges": "bytes"}
+    headers = {**shown(stored.about), **overrides, **tags, "accept-ranges": "bytes", **_INERT}
     number = asked.number("partNumber", 0, 1, 10_000)
     part = _numbered(stored, number) if number else part_of(asked.headers.get("range"), stored.size)
     if number:

@@ -10,7 +10,8 @@ export function duration(seconds) {
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
 }
 
-function tick() {
+/** Durations of what goes on, as they are now. */
+export function tick() {
   for (const each of document.querySelectorAll('[data-since]')) {
     const text = duration((Date.now() - Date.parse(each.dataset.since)) / 1000);
     if (each.textContent !== text) each.textContent = text;

@@ -1,6 +1,7 @@
 // The live log of a build: the last lines, more on demand, and what is written as it is written.
 
 import { Pen, Row } from './ansi.js';
+import { tick } from './live.js';
 
 const KEPT = 5000; // lines in the page while it follows the end
 const MOST = 20000; // lines in the page at all
@@ -139,7 +140,13 @@ function attach(offset) {
   attached = true;
   const from = new EventSource(`${path}/events?from=${offset}`);
   source = from;
-  const on = (name, act) => from.addEventListener(name, (event) => from === source && act(JSON.parse(event.data)));
+  let reached = offset;
+  const on = (name, act) =>
+    from.addEventListener(name, (event) => {
+      if (from !== source) return;
+      reached = Number(event.lastEventId) || reached;
+      act(JSON.parse(event.data));
+    });
   on('log', ({ text }) => {
     waiting.push(text);
     schedule();
@@ -156,7 +163,21 @@ function attach(offset) {
     edges();
   });
   from.onopen = () => say(ended ? '' : 'live');
-  from.onerror = () => say(from.readyState === EventSource.CLOSED ? 'disconnected: reload the page' : 'reconnecting …');
+  from.onerror = () => {
+    if (from !== source) return;
+    say('reconnecting …');
+    // By itself it comes back when the connection broke, and not when the server could not take it.
+    if (from.readyState === EventSource.CLOSED) setTimeout(() => from === source && again(reached), 3000);
+  };
+}
+
+async function again(offset) {
+  try {
+    await part('line=1&count=1'); // or to the login, if the session is over
+  } catch {
+    // The server is away, and is asked again by what follows.
+  }
+  attach(offset);
 }
 
 /** Lines are not added any more: the reader is elsewhere, and there are too many. The build is still watched. */
@@ -176,6 +197,7 @@ function build({ title, parts }) {
     // What the server made of its templates, all of it escaped there.
     place.innerHTML = html;
   }
+  tick();
   if (focused && document.activeElement === document.body) at(focused)?.focus();
 }
 
