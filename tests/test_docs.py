@@ -83,7 +83,7 @@ CHOICES = [
     (name, parameter.opts[-1], [*parameter.type.choices])
     for name, command in COMMANDS.items()
     for parameter in command.params
-    if isinstance(parameter.type, click.Choice)
+    if isinstance(parameter.type, click.Choice) and parameter.metavar is None
 ]
 
 
