@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import click
 import uvicorn
@@ -50,14 +51,15 @@ _PR_SET_PDEATHSIG = 1
 _log = logging.getLogger(__name__)
 
 
-def run_up(config: Config) -> int:
-    """Serve, and build: in this process, or in as many beside it as `workers` says."""
-    return _run(config, "server", _up)
+def run_up(config: Config, env: str = "codeyard env") -> int:
+    """Serve, and build: in this process, or in as many beside it as `workers` says. `env` is the command that tells
+    how clients reach it."""
+    return _run(config, "server", partial(_up, env=env))
 
 
-def run_serve(config: Config) -> int:
+def run_serve(config: Config, env: str = "codeyard env") -> int:
     """Serve only."""
-    return _run(config, "server", _serve)
+    return _run(config, "server", partial(_serve, env=env))
 
 
 def run_worker(config: Config) -> int:
@@ -101,7 +103,7 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-async def _up(config: Config, ending: asyncio.Event) -> None:
+async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(_listening(*config.host_port))
         config = replace(config, listen=_name_of(sock, config))
@@ -116,15 +118,15 @@ async def _up(config: Config, ending: asyncio.Event) -> None:
             control = control_of(parts, worker.wake)
             ending_worker = asyncio.create_task(_drain(worker, ending))
             stack.callback(ending_worker.cancel)
-        await _api(parts, control, sock, ending, stack)
+        await _api(parts, control, sock, ending, stack, env)
 
 
-async def _serve(config: Config, ending: asyncio.Event) -> None:
+async def _serve(config: Config, ending: asyncio.Event, env: str) -> None:
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(_listening(*config.host_port))
         config = replace(config, listen=_name_of(sock, config))
         parts = await stack.enter_async_context(opened(config))
-        await _api(parts, control_of(parts, lambda: None), sock, ending, stack)
+        await _api(parts, control_of(parts, lambda: None), sock, ending, stack, env)
 
 
 async def _work(config: Config, ending: asyncio.Event) -> None:
@@ -147,7 +149,7 @@ async def _work(config: Config, ending: asyncio.Event) -> None:
 
 
 async def _api(
-    parts: Parts, control: BuildControl, sock: socket.socket, ending: asyncio.Event, stack: AsyncExitStack
+    parts: Parts, control: BuildControl, sock: socket.socket, ending: asyncio.Event, stack: AsyncExitStack, env: str
 ) -> None:
     calls = gateway(parts, control)
     console = console_of(parts, calls) if parts.config.console else None
@@ -158,16 +160,16 @@ async def _api(
     url = public_url(parts.config)
     told = {"url": url, "region": parts.config.region, "pid": os.getpid()}
     write_private(parts.config.data / "server.json", json.dumps(told))
-    _greet(parts, url)
+    _greet(parts, url, env)
     await _listen(server, sock, ending, server.operations, console.drain if console is not None else lambda: None)
 
 
-def _greet(parts: Parts, url: str) -> None:
+def _greet(parts: Parts, url: str, env: str) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
     if parts.config.console:
         click.echo(f"  console  {login_link(url, console_key(parts))}")
     click.echo(f"  API      {url}   (CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
-    click.echo('  use it   eval "$(codeyard env)" && aws codebuild list-projects')
+    click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
     sys.stdout.flush()
 

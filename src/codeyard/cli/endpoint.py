@@ -4,6 +4,7 @@
 (`codeyard up`), with its root key, which only whoever may read its data directory has.
 """
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -13,8 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from codeyard.cli.paths import state_directory
-from codeyard.errors import Denied, Fault, Invalid, NotFound
+from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 
+_CLOCK = ("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture")
+_UNKNOWN = (
+    "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException",
+    "SignatureDoesNotMatch", "UnrecognizedClientException",
+)  # fmt: skip
 _START = "Start one with `codeyard up`, or set AWS_ENDPOINT_URL and credentials."
 
 
@@ -37,9 +43,11 @@ def data_directory(chosen: Path | None = None) -> Path:
 
 
 def endpoint() -> Endpoint:
-    """The server to speak to. NotFound if there is none."""
+    """The server to speak to. NotFound if there is none; Invalid."""
     url = os.environ.get("AWS_ENDPOINT_URL")
     if url:
+        if not url.startswith(("http://", "https://")):
+            raise Invalid(f"AWS_ENDPOINT_URL {url!r}", "it is no URL.", "Set it as in http://127.0.0.1:4599.")
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return Endpoint(url, region)
     return local_endpoint(data_directory())
@@ -75,12 +83,21 @@ def client(service: str) -> Any:
     own = found.key_id and url == found.url
     keys = {"aws_access_key_id": found.key_id, "aws_secret_access_key": found.secret} if own else {}
     session = botocore.session.get_session()
+    session.register_component("data_loader", _models())
     return session.create_client(service, region_name=found.region, endpoint_url=url, config=config, **keys)
+
+
+@functools.cache
+def _models() -> Any:
+    """What reads and keeps botocore's data: one for all clients of a command, for much of it is for all services."""
+    import botocore.session
+
+    return botocore.session.get_session().get_component("data_loader")
 
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """What a client raises, in our words: Invalid for what the server refused, Fault if it cannot be reached."""
+    """What a client raises, in our words: by kind what the server refused, Fault if it cannot be reached."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     try:
@@ -90,8 +107,24 @@ def asking() -> Iterator[None]:
         code, text = told.get("Code", "?"), told.get("Message", "")
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
             raise Fault("the server", f"{code}: {text}", "See its log; then try again.") from None
-        raise Invalid(text or code, f"the server answered {code}.", "Correct the request.") from None
+        raise _refused(code, text) from None
     except NoCredentialsError:
         raise Denied("the server", "no credentials are set.", 'Run: eval "$(codeyard env)"') from None
     except BotoCoreError as error:
         raise Fault("the server", f"{error}.", f"See that it runs. {_START}") from None
+
+
+def _refused(code: str, text: str) -> CodeyardError:
+    """What the server answered with the error `code`, and what helps."""
+    what, why = text or code, f"the server answered {code}."
+    if code in _CLOCK or "Signature expired" in text or "Signature not yet current" in text:
+        return Denied("the time", f"this machine's clock and the server's differ: {text}", "Set them right.")
+    if code in _UNKNOWN:
+        return Denied(what, why, 'The keys of this environment are not that server\'s: eval "$(codeyard env)"')
+    if code.startswith("AccessDenied"):
+        return Denied(what, why, "Ask whoever keeps the server for a policy that allows it.")
+    if code == "ResourceNotFoundException":
+        return NotFound(what, why, "See what there is: codeyard projects; codeyard builds")
+    if code == "AccountLimitExceededException":
+        return Conflict(what, why, "Wait until builds have ended: codeyard builds")
+    return Invalid(what, why, "Correct the request.")

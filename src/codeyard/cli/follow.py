@@ -12,6 +12,7 @@ from codeyard.logs import LogPiece
 
 _OFTEN = 0.1  # seconds between looks at a log that grows
 _SELDOM = 0.5  # at a build that waits in the queue
+_PATIENCE = 120.0  # for a server that is not there: it may be starting again, and its builds go on meanwhile
 _AGENT = re.compile(r"\[Container\] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}) (.*)", re.DOTALL)
 _ENTERING = re.compile(r"(?:Entering phase|Phase is) (\w+)")
 _COMPLETE = re.compile(r"Phase complete: (\w+) State: (\w+)")
@@ -24,7 +25,8 @@ class Follower:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._phase, self._entered = "", datetime.now(UTC)
+        self._phase = ""
+        self._entered: datetime | None = None  # the log's first line is when the first phase began
         self._command: tuple[str, datetime] | None = None
         self._ended: tuple[str, str] | None = None
         self._index = 0
@@ -36,6 +38,7 @@ class Follower:
             self._screen.log(LogPiece(False, f"{text}\n".encode()))
             return
         at = datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S.%f").replace(tzinfo=UTC)
+        self._entered = self._entered or at
         self._hear(at, match[2])
         self._screen.log(LogPiece(True, f"{text}\n".encode()))
         self._end_phase(at, match[2])
@@ -74,33 +77,66 @@ class Follower:
             self._screen.event(
                 PhaseEnded(
                     at=at, phase=phase, status=status, code=context[1], message=context[2],
-                    seconds=(at - self._entered).total_seconds(),
+                    seconds=(at - (self._entered or at)).total_seconds(),
                 )
             )  # fmt: skip
             self._entered = at
 
 
-def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen) -> remote.Build:
-    """Show the build until it has ended; the build as it is then."""
+def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen, patience: float = _PATIENCE) -> remote.Build:
+    """Show the build until it has ended; the build as it is then. A server that starts again is waited for."""
     screen.event(_started(build))
-    follower, token, waiting = Follower(screen), None, ""
-    while True:
-        over = build.get("buildComplete", False)
-        group = build.get("logs", {}).get("groupName")
-        read = 0
-        if group and build["logs"].get("streamName"):
-            token, read = _read(logs, build, token, follower)
-        elif (reason := remote.waiting_for(build)) != waiting and not over:
-            waiting = reason
-            screen.event(Progressed(at=datetime.now(UTC), what=reason or "waiting"))
-        if over and not read:
-            break
-        if not over:
-            if not read:
-                time.sleep(_OFTEN if token else _SELDOM if waiting else _OFTEN)
-            build = remote.find(codebuild, build["id"])
-    screen.event(_ended(build))
-    return build
+    looking, lost = _Looking(codebuild, logs, build, screen), None
+    while not looking.over:
+        try:
+            pause = looking.once()
+            lost = None
+        except Exception as error:
+            if not _comes_back(error) or time.monotonic() - (lost or time.monotonic()) > patience:
+                raise
+            if lost is None:
+                lost = time.monotonic()
+                screen.event(Progressed(at=datetime.now(UTC), what="the server does not answer; waiting for it"))
+            pause = _SELDOM
+        time.sleep(pause)
+    screen.event(_ended(looking.build))
+    return looking.build
+
+
+class _Looking:
+    """A build that is looked at again and again, and what was shown of it already."""
+
+    def __init__(self, codebuild: Any, logs: Any, build: remote.Build, screen: Screen) -> None:
+        self.build, self.over = build, False
+        self._codebuild, self._logs, self._screen = codebuild, logs, screen
+        self._follower, self._waiting = Follower(screen), ""
+        self._token: str | None = None
+
+    def once(self) -> float:
+        """Show what is new; the seconds until it is worth to look again."""
+        ended = self.build.get("buildComplete", False)
+        where, read = self.build.get("logs", {}), 0
+        if where.get("groupName") and where.get("streamName"):
+            self._token, read = _read(self._logs, self.build, self._token, self._follower)
+        elif not ended and (reason := remote.waiting_for(self.build)) != self._waiting:
+            self._waiting = reason
+            self._screen.event(Progressed(at=datetime.now(UTC), what=reason or "waiting"))
+        self.over = ended and not read
+        if not ended:
+            self.build = remote.find(self._codebuild, self.build["id"])
+        if read or ended:
+            return 0.0
+        return _SELDOM if self._waiting and not self._token else _OFTEN
+
+
+def _comes_back(error: Exception) -> bool:
+    """Whether the server was not there, or not able to answer, which a moment later it may be."""
+    from botocore.exceptions import ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NotConnected
+
+    if isinstance(error, ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
+    return isinstance(error, NotConnected | HTTPClientError)
 
 
 def _read(logs: Any, build: remote.Build, token: str | None, follower: Follower) -> tuple[str | None, int]:

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ def cli() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line, and leave with the exit code that the errors' kinds give."""
     try:
-        code = cli.main(args=args, prog_name="codeyard", standalone_mode=False)
+        code = cli.main(args=args, prog_name="codeyard", standalone_mode=False, color=_colours())
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_WRONG)
@@ -87,6 +88,11 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _colours() -> bool | None:
+    """None: where there is a terminal. NO_COLOR takes them away whatever it is set to (no-color.org)."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def _of_the_machine(error: OSError) -> Fault:
     where = f" ({error.filename})" if error.filename else ""
     fix = "See `codeyard doctor`."
@@ -99,7 +105,7 @@ def _of_the_machine(error: OSError) -> Fault:
 
 def show_error(error: CodeyardError) -> None:
     """What, why and how to fix it, on the standard error."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True, color=_colours())
     if isinstance(error, Misspelt):
         for mistake in error.mistakes:
             click.echo(f"  line {mistake.line}, column {mistake.column}: {mistake.what}. {mistake.fix}", err=True)

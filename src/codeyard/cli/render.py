@@ -3,9 +3,11 @@
 import codecs
 import io
 import json
+import os
 import re
 import shutil
 import sys
+from pathlib import Path
 from typing import Protocol, TextIO
 
 import click
@@ -282,3 +284,14 @@ def _brief(message: str) -> str:
     """On one line, the end kept: that is where the reason stands."""
     joined = " ".join(message.split())
     return joined if len(joined) <= _MESSAGE else f"{joined[: _MESSAGE - 50]} … {joined[-45:]}"
+
+
+def screen_for(as_json: bool, no_color: bool) -> Screen:
+    """The one that the options and what the standard output is ask for."""
+    if sys.stdout is None:  # it was closed before we began
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
+    if as_json:
+        return JsonLines(sys.stdout)
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        return Terminal(sys.stdout, color=not no_color and not os.environ.get("NO_COLOR"))
+    return PlainLog(sys.stdout)

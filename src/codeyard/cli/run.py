@@ -17,7 +17,8 @@ from codeyard.app import choose
 from codeyard.builds.model import COMPUTE_TYPES, Build, Phase, Status
 from codeyard.cli import local
 from codeyard.cli.paths import state_directory
-from codeyard.cli.render import JsonLines, PlainLog, Screen, Terminal
+from codeyard.cli.render import Screen, screen_for
+from codeyard.cli.variables import variables as read_variables
 from codeyard.errors import Invalid, NotFound
 from codeyard.ident import BuildId, project_name
 from codeyard.sources import SourceKind, SourceSpec, parse_location
@@ -30,7 +31,6 @@ _SECTIONS = {
     "What you see": ("as_json", "no_color"),
 }
 _BUILDSPEC_AT_MOST = 4 << 20  # bytes that are read; the parser takes less, and says so
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASKED_WRONG = (Phase.PROVISIONING, Phase.DOWNLOAD_SOURCE)
 _LINGER = 2.0  # seconds
 
@@ -125,7 +125,7 @@ class _Command(click.Command):
 )
 @click.option("--zip", "zipped", is_flag=True, help="Make one zip of each artifact, instead of a folder.")
 @click.option("--json", "as_json", is_flag=True, help="One event per line, as docs/events.md says.")
-@click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours of ours; the build's own stay.")
+@click.option("--no-color", is_flag=True, help="No colours of ours; the build's own stay.")
 @click.option(
     "--resume", metavar="ID", help="Go on with a build whose process died, as it was asked for; see `codeyard runs`."
 )
@@ -164,7 +164,7 @@ def run(
     state = state_directory()
     if resume is not None:
         home = local.find(state, resume)
-        return _to_the_end(_run(state, home, _screen(as_json, no_color), resumed=True))
+        return _to_the_end(_run(state, home, screen_for(as_json, no_color), resumed=True))
     cwd = Path.cwd()
     spec = parse_location(source, cwd, version=source_version)
     chosen, reason = asyncio.run(choose.choose(executor, image, privileged=privileged, state=state))
@@ -180,7 +180,7 @@ def run(
         parse_location(text, cwd, identifier=identifier)  # raises what is wrong before anything begins
     # Before the number: a wrong request is no build.
     artifacts, caches = _target(artifacts, cwd), _caches(cache, cwd, state)
-    given, overrides = _buildspec(buildspec, spec), _variables(variables, env_file)
+    given, overrides = _buildspec(buildspec, spec), read_variables(variables, env_file)
     id = BuildId.mint(project_name(project) if project else _project_of(source, cwd))
     request = local.Request(
         id=str(id),
@@ -206,7 +206,7 @@ def run(
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
     )
     home = local.submit(state, request)
-    return _to_the_end(_run(state, home, _screen(as_json, no_color), resumed=False))
+    return _to_the_end(_run(state, home, screen_for(as_json, no_color), resumed=False))
 
 
 def _to_the_end(work: Coroutine[Any, Any, int]) -> int:
@@ -219,16 +219,6 @@ def _to_the_end(work: Coroutine[Any, Any, int]) -> int:
         leaving.start()
     leaving.cancel()
     return code
-
-
-def _screen(as_json: bool, no_color: bool) -> Screen:
-    if sys.stdout is None:  # it was closed before we began
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
-    if as_json:
-        return JsonLines(sys.stdout)
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        return Terminal(sys.stdout, color=not no_color)
-    return PlainLog(sys.stdout)
 
 
 async def _run(state: Path, home: Path, screen: Screen, *, resumed: bool) -> int:
@@ -328,34 +318,6 @@ def _pairs(options: tuple[str, ...], name: str, form: str) -> dict[str, str]:
             raise Invalid(f"{name} {option}", f"{key} is given twice.", "Leave one out.")
         pairs[key] = value
     return pairs
-
-
-def _variables(options: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise Invalid(f"--env-file {file}", f"{error.strerror}.", "Name a file that you can read.") from error
-        except UnicodeDecodeError:  # not chained: it carries the file's text
-            raise Invalid(f"--env-file {file}", "it is not UTF-8 text.", "Save it as UTF-8.") from None
-        for number, line in enumerate(lines, start=1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                name, value = _variable(line.lstrip().removeprefix("export "), f"{file}:{number}")
-                found[name] = value
-    found.update(_variable(option, f"--env {option.partition('=')[0]}") for option in options)
-    return found
-
-
-def _variable(text: str, where: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if _VARIABLE.fullmatch(name) is None:
-        raise Invalid(where, f"{name!r} is no variable's name.", "Write NAME=VALUE.")
-    if not equals:
-        if name not in os.environ:
-            raise Invalid(where, f"{name} is not set here.", "Set it, or write NAME=VALUE.")
-        return name, os.environ[name]
-    return name, value
 
 
 def _target(option: str | None, cwd: Path) -> str | None:

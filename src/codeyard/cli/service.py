@@ -12,13 +12,15 @@ import click
 from codeyard.cli import remote
 from codeyard.cli.endpoint import asking, client
 from codeyard.cli.follow import follow
-from codeyard.cli.run import _screen, _variables
+from codeyard.cli.render import screen_for
 from codeyard.cli.summary import counted, printable, seconds, size
+from codeyard.cli.variables import variables as read_variables
 from codeyard.errors import Invalid, NotFound
 
 _COLOURS = {"SUCCEEDED": "green", "IN_PROGRESS": "cyan", "STOPPED": "yellow"}
+_NAME = 40  # characters of a name that others are aligned to: one that is longer pushes only its own line
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, as AWS's API has it.")
-_NO_COLOR = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours of ours.")
+_NO_COLOR = click.option("--no-color", is_flag=True, help="No colours of ours.")
 
 
 @click.command()
@@ -41,7 +43,7 @@ def projects(as_json: bool) -> None:
             newest.setdefault(build["projectName"], build)
     if not found:
         click.echo("No projects yet: create one with any AWS client, such as `aws codebuild create-project`.")
-    width = max((len(project["name"]) for project in found), default=0)
+    width = min(_NAME, max((len(project["name"]) for project in found), default=0))
     for project in found:
         source, last_build = project["source"], newest.get(project["name"])
         last = f"{_status(last_build)} {_when(last_build['startTime'])}" if last_build else f"{'-':<11} {'':19}"
@@ -109,7 +111,7 @@ def start(
         "timeoutInMinutesOverride": timeout,
     }
     if variables:
-        found = _variables(variables, ())
+        found = read_variables(variables)
         given["environmentVariablesOverride"] = [{"name": name, "value": value} for name, value in found.items()]
     with asking():
         codebuild = client("codebuild")
@@ -151,11 +153,7 @@ def logs(build: str, following: bool, no_color: bool) -> int:
         codebuild, reader = client("codebuild"), client("logs")
         found = remote.find(codebuild, build)
         if following:
-            screen = _screen(False, no_color)
-            try:
-                return remote.exit_code(follow(codebuild, reader, found, screen))
-            finally:
-                screen.close()
+            return _followed(codebuild, reader, found, False, no_color)
         where = found.get("logs", {})
         if not where.get("streamName"):
             click.echo(remote.waiting_for(found) or "It has no log yet.", err=True)
@@ -209,9 +207,20 @@ def _begun(codebuild: Any, build: remote.Build, following: bool, as_json: bool, 
         else:
             click.echo(build["id"])
         return 0
-    screen = _screen(as_json, no_color)
+    return _followed(codebuild, client("logs"), build, as_json, no_color)
+
+
+def _followed(codebuild: Any, logs: Any, build: remote.Build, as_json: bool, no_color: bool) -> int:
+    """The exit code, once the build has ended, or whoever looked at it has gone."""
+    screen = screen_for(as_json, no_color)
     try:
-        return remote.exit_code(follow(codebuild, client("logs"), build, screen))
+        return remote.exit_code(follow(codebuild, logs, build, screen))
+    except KeyboardInterrupt:
+        screen.close()
+        id = build["id"]
+        click.echo(f"codeyard: the build goes on. See it: codeyard logs -f {id}", err=True)
+        click.echo(f"codeyard: or stop it: codeyard stop {id}", err=True)
+        return 130
     finally:
         screen.close()
 
