@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.console.words import State, ago, build_state, counted, duration, phase_state
+from codeyard.console.words import State, ago, build_state, counted, duration, phase_state, took
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 
@@ -34,6 +34,14 @@ def test_what_a_duration_says_is_less_than_a_unit_too_short(seconds: float) -> N
     said = sum(int(number) * unit for number, unit in zip(words[::2], units, strict=True))
 
     assert 0 <= seconds - said < units[-1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (0.04, "0.0 s"), (0.42, "0.4 s"), (9.94, "9.9 s"), (9.96, "9 s"), (61, "1 min 01 s")],
+)
+def test_what_took_seconds_is_told_to_the_tenth(seconds: float | None, text: str) -> None:
+    assert took(seconds) == text
 
 
 @given(st.dictionaries(st.sampled_from(["buildStatus", "currentPhase", "phaseType", "phaseStatus"]), st.text()))

@@ -37,6 +37,7 @@ _Page = Callable[[Request, Session], Awaitable[ASGIApp]]
 
 _log = logging.getLogger(__name__)
 _PARTS = ("head", "phases", "facts")
+_YOUNG = 30  # seconds
 _STEP = 5  # seconds between pictures of a build in which nothing changes but the time
 _READABLE = 500  # lines that a browser without scripts is shown
 _NOT_HERE = {"ResourceNotFoundException": 404, "AccessDeniedException": 403, "ServiceUnavailableException": 503}
@@ -269,8 +270,10 @@ class _Pages:
 
     def _shown(self, shape: Build, region: str, session: Session) -> Shown:
         at = self.now()
-        # Not another page each second: durations go on by themselves there.
-        at = at.replace(second=at.second // _STEP * _STEP, microsecond=0)
+        # Not another picture each second, but of a build that has just begun: durations go on by themselves.
+        begun = shape.get("startTime")
+        step = 1 if begun is not None and (at - begun).total_seconds() < _YOUNG else _STEP
+        at = at.replace(second=at.second // step * step, microsecond=0)
         given = self._build_given(shape, region, session, at)
         return Shown(given["title"], self._parts(given), bool(shape.get("buildComplete")))
 

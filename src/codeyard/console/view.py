@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from codeyard.console.asking import Line
-from codeyard.console.words import State, build_state, counted, duration, phase_state
+from codeyard.console.words import State, build_state, counted, duration, phase_state, took
 
 Shape = Mapping[str, Any]
 
@@ -56,7 +56,7 @@ class PhaseView:
 
     @property
     def took(self) -> str:
-        return duration(self.seconds)
+        return took(self.seconds) if self.since is None else duration(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class BuildView:
 
     @property
     def took(self) -> str:
-        return duration(self.seconds)
+        return duration(self.seconds) if self.running else took(self.seconds)
 
     @property
     def over(self) -> bool:

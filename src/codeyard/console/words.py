@@ -70,6 +70,13 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
+def took(seconds: float | None) -> str:
+    """How long something took that has ended: of a few seconds also the tenths, as `0.4 s`."""
+    if seconds is not None and 0 <= seconds < 9.95:
+        return f"{seconds:.1f} s"
+    return duration(seconds)
+
+
 def ago(then: datetime, now: datetime) -> str:
     """`just now`, `4 min ago`, `3 h ago`, `2 days ago`, then the date."""
     seconds = (now - then).total_seconds()
