@@ -51,7 +51,6 @@ class Campaign:
     builds: int
     seed: str
     place: Path
-    kills: int = 1_000_000
 
     def run(self) -> tuple[list[str], History]:
         """What is wrong afterwards, and what happened."""
@@ -75,7 +74,7 @@ class Campaign:
         wanted = [self._wanted(chance, number) for number in range(self.builds)]
         killer = Killer(yard, random.Random(chance.random()), history)
         with ThreadPoolExecutor(_CLIENTS + 1) as pool, _stopped(killer.stopping):
-            killing = pool.submit(killer.go_on, self.kills)
+            killing = pool.submit(killer.go_on, max(8, self.builds // 3))
             slots = threading.Semaphore(16)  # no more wait and run at a time, so that kills meet all of them
             started = [pool.submit(_start, yard, history, each, killer, slots) for each in wanted]
             watching = threading.Thread(target=_release, args=(yard, history, slots, killer.stopping), daemon=True)

@@ -47,11 +47,13 @@ class Yard:
     database: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
+    image: str = ""  # for docker
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
+        self.image = self.image or self.machine.image() or "aws/codebuild/standard:7.0"
         if not self.port:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -65,10 +67,6 @@ class Yard:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def image(self) -> str:
-        return self.machine.image() or "aws/codebuild/standard:7.0"
 
     # ── processes ──
 

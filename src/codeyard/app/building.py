@@ -387,5 +387,5 @@ def _size(path: Path) -> int:
 def _clear(home: Path) -> None:
     for name in _GOES:
         remove_tree(home / name)
-    for name in _GOES_TOO:
-        (home / name).unlink(missing_ok=True)
+    for path in (*(home / name for name in _GOES_TOO), *home.glob(".chosen.*")):  # half written by who was killed
+        path.unlink(missing_ok=True)

@@ -15,10 +15,11 @@ from codeyard.access.identities import StoredIdentities
 from codeyard.config import Config
 from codeyard.errors import Conflict, Fault
 from codeyard.secrets.sealing import Key, KeyFile
-from codeyard.store import Duplicate, Tx, metadata
+from codeyard.store import Duplicate, Tx, metadata, patiently
 from codeyard.store.engine import SqlDatabase
 from codeyard.store.migrate import upgrade
 
+_PATIENCE = 60.0  # seconds
 _PROOF = b"codeyard"
 _PLACE = b"codeyard server 1"
 
@@ -39,7 +40,7 @@ class RootKey:
 
 async def prepare_database(config: Config, database: SqlDatabase) -> Key:
     """The tables as they should be, and the vault's key, made if this is the first start. Fault, Denied."""
-    await asyncio.to_thread(upgrade, database.engine)
+    await _upgraded(database)
     keys = KeyFile(config.vault_key_file)
     config.vault_key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     sealed = await database.read(_sealed)
@@ -57,6 +58,16 @@ async def prepare_database(config: Config, database: SqlDatabase) -> Key:
     except Fault:
         raise _wrong_key(config, "it is not the one that sealed what the database holds.") from None
     return key
+
+
+async def _upgraded(database: SqlDatabase) -> None:
+    """Wait for a database that starts with us, or again; not for ever, as its address may be wrong. Away."""
+    patience = asyncio.timeout(_PATIENCE)
+    try:
+        async with patience:
+            await patiently(lambda: asyncio.to_thread(upgrade, database.engine))
+    except TimeoutError:
+        await asyncio.to_thread(upgrade, database.engine)
 
 
 def _newest(keys: KeyFile, directory: Path) -> Key:

@@ -69,7 +69,7 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await self._say_alive()
+        await persist(self._say_alive)
         self._known.set()
         self._task = asyncio.create_task(self._go_on(), name=f"worker {self._known_as.id}")
         return self

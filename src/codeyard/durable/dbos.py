@@ -18,6 +18,7 @@ from typing import Any
 from dbos import DBOS, Serializer, SetWorkflowID
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import DBAPIError
 
 from codeyard.durable import Answer, Steps
 
@@ -27,6 +28,7 @@ _VERSION = "1"
 # Seconds between looks for what was left unfinished: at first, for so long, and then.
 _RECOVERING, _RECOVERS_FOR, _RECOVERED = 0.1, 30.0, 10.0
 _AGAIN = 5.0  # seconds until a body that broke begins again
+_AWAITED = 1.0  # seconds until a database that was away is tried again
 _BUSY = 20.0  # seconds for another process that writes
 _log = logging.getLogger(__name__)
 
@@ -39,31 +41,43 @@ class DbosWorkflows:
 
         A body's name is stored with each workflow that began: renamed, those are not found any more.
         """
+        self._url, self._executor_id, self._bodies = url, executor_id, bodies
+        self._make()
+
+    def _make(self) -> None:
         # Its warnings tell of what is as it should be: versions that differ, workflows that are asked for twice.
         logging.getLogger("dbos").setLevel(logging.ERROR)
         config: dict[str, Any] = {
             "name": "codeyard",
             # With our name: DBOS takes up what was left unfinished by way of a queue, from which any process of the
             # same version takes, and the sandboxes are here.
-            "application_version": f"{_VERSION}/{executor_id}",
-            "executor_id": executor_id,
+            "application_version": f"{_VERSION}/{self._executor_id}",
+            "executor_id": self._executor_id,
             "serializer": _Json(),
             "log_level": "ERROR",
             "use_listen_notify": False,  # nothing here waits for DBOS's messages
             "notification_listener_polling_interval_sec": 5.0,
             "scheduler_polling_interval_sec": 3600.0,
         }
-        if url.startswith("sqlite"):
-            config |= {"system_database_url": url, "system_database_engine": _sqlite(url)}
+        if self._url.startswith("sqlite"):
+            config |= {"system_database_url": self._url, "system_database_engine": _sqlite(self._url)}
         else:
-            config |= {"system_database_url": url, "sys_db_pool_size": 5}
+            config |= {"system_database_url": self._url, "sys_db_pool_size": 5}
         self._dbos = DBOS(config=config)  # type: ignore[arg-type] # a TypedDict, of which we give a part
-        self._workflows = {name: _workflow(name, body) for name, body in bodies.items()}
+        self._workflows = {name: _workflow(name, body) for name, body in self._bodies.items()}
 
     async def launch(self) -> None:
-        """Connect, and take up what this process's namesake left unfinished."""
-        self._calm(_RECOVERING)
-        DBOS.launch()
+        """Connect, and take up what this process's namesake left unfinished. It waits for a database that is away."""
+        while True:
+            self._calm(_RECOVERING)
+            try:
+                DBOS.launch()
+                break
+            except DBAPIError as error:
+                _log.warning("journal_awaited error=%s", str(error.orig).partition("\n")[0])
+            DBOS.destroy(destroy_registry=True)  # half launched, it cannot be again
+            await asyncio.sleep(_AWAITED)
+            self._make()
         asyncio.get_running_loop().call_later(_RECOVERS_FOR, self._calm, _RECOVERED)
 
     def _calm(self, queue: float) -> None:
