@@ -205,7 +205,7 @@ def cannot_make(spec: SandboxSpec, said: str) -> CodeyardError:
         return Fault(
             "the container engine has no bridge network",
             f"it said: {said}.",
-            "Start it without `--bridge=none`, or run builds without a network.",
+            "Restart the engine, without `--bridge=none`, or run builds without a network.",
         )
     return Fault(
         f"cannot start a container of {spec.image}", f"the container engine said: {said}.", "Try `codeyard doctor`."
