@@ -219,8 +219,9 @@ def fill(tx: Tx) -> None:
 @pytest.mark.slow
 async def test_no_question_reads_builds_that_are_none_of_it(database: SqlDatabase) -> None:
     await database.write(fill)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
-        tx.execute(text("ANALYZE"))
+    if database.dialect == "postgresql":  # which does it by itself; SQLite's planner never learns what is in the rows
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+            tx.execute(text("ANALYZE"))
 
     plans = {name: plan_of(database, question) for name, question in QUESTIONS.items()}
 
@@ -229,6 +230,7 @@ async def test_no_question_reads_builds_that_are_none_of_it(database: SqlDatabas
         assert "Seq Scan on builds" not in plan, shown
         assert "SCAN builds\n" not in plan, shown
         assert ("Sort" not in plan and "TEMP B-TREE" not in plan) or name in ("waiting", "first"), shown
+        assert name != "found" or "(run=?)" in plan or database.dialect == "postgresql", shown
 
 
 def plan_of(database: SqlDatabase, question: Any) -> str:

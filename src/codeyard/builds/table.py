@@ -149,8 +149,10 @@ def delete(tx: Tx, was: StoredBuild) -> bool:
 
 def find(tx: Tx, owner: Owner, runs: Iterable[str]) -> dict[str, StoredBuild]:
     """Those of the owner's that are there, by run."""
-    query = select(builds).where(_c.run.in_(tuple(runs)), *_of(owner))
-    return {row.run: _stored(row) for row in tx.execute(query)}
+    # By the key alone: with the owner in the query, SQLite looks through all builds of the owner instead.
+    query = select(builds).where(_c.run.in_(tuple(runs)))
+    mine = (owner.account, owner.region)
+    return {row.run: _stored(row) for row in tx.execute(query) if (row.account, row.region) == mine}
 
 
 def listed(tx: Tx, owner: Owner, *, ascending: bool, after: str | None) -> Page:
