@@ -80,6 +80,10 @@ class Campaign:
             watching = threading.Thread(target=_release, args=(yard, history, slots, killer.stopping), daemon=True)
             watching.start()
             for future in started:
+                future.exception()
+            if killer.broken.is_set():
+                killing.result()
+            for future in started:
                 future.result()
             _await_end(yard, history, 60.0, at_most=2)
             killer.stopping.set()
@@ -129,8 +133,13 @@ def prepare(yard: Yard, **given: Any) -> None:
         codebuild.create_project(**{**usual, **given})
 
 
-def insist(work: Callable[[], T], history: History, what: str, seconds: float = 60.0) -> T:
-    """What the call answers; again for as long as nobody answers, or the server says that it is its own fault."""
+def insist(
+    work: Callable[[], T], history: History, what: str, seconds: float = 60.0, vain: threading.Event | None = None
+) -> T:
+    """What the call answers; again for as long as nobody answers, or the server says that it is its own fault.
+
+    Not if it is in `vain`, nor for more than these seconds.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -142,7 +151,7 @@ def insist(work: Callable[[], T], history: History, what: str, seconds: float = 
         except BotoCoreError as error:
             if time.monotonic() > deadline:
                 raise AssertionError(f"nobody answers: {error}") from error
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or (vain is not None and vain.is_set()):
             raise AssertionError(f"{what} gets no good answer")
         time.sleep(0.03)
 
@@ -152,7 +161,9 @@ def _start(yard: Yard, history: History, wanted: Wanted, killer: Killer, slots: 
     client = yard.client("codebuild")
     call = wanted.call()
     history.write("wanted", mark=wanted.mark)
-    build = insist(lambda: client.start_build(**call)["build"], history, f"StartBuild {wanted.mark}")
+    build = insist(
+        lambda: client.start_build(**call)["build"], history, f"StartBuild {wanted.mark}", vain=killer.broken
+    )
     history.write(
         "acknowledged", id=build["id"], number=build["buildNumber"], project=wanted.project, mark=wanted.mark,
         nap=wanted.nap, fails=wanted.fails,

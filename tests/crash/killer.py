@@ -32,16 +32,21 @@ class Killer:
     history: History
     acknowledged: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
+    broken: threading.Event = field(default_factory=threading.Event)  # a process does not come up any more
     kills: int = 0
     _over: set[Path] = field(default_factory=set)
 
     def go_on(self, most: int) -> None:
-        while not self.stopping.is_set() and self.kills < most:
-            moment = self.chance.choice(MOMENTS)
-            came = self._wait_for(moment)
-            self._strike(moment if came else "any")
-            self._revive()
-        self.yard.start_all()
+        try:
+            while not self.stopping.is_set() and self.kills < most:
+                moment = self.chance.choice(MOMENTS)
+                came = self._wait_for(moment)
+                self._strike(moment if came else "any")
+                self._revive()
+            self.yard.start_all()
+        except BaseException:
+            self.broken.set()
+            raise
 
     def _wait_for(self, moment: str) -> bool:
         if moment == "any":
