@@ -45,7 +45,7 @@ def test_the_first_start_makes_an_account_and_keys_that_only_their_owner_reads(
         said = server.main.said()
 
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (server.data / "keys").iterdir()}
-    assert files == {"root": 0o600, "vault.key": 0o600}
+    assert files == {"console": 0o600, "root": 0o600, "vault.key": 0o600}
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
     assert who["Arn"] == "arn:aws:iam::000000000000:root"
     assert server.url in said

@@ -160,14 +160,17 @@ async def _api(
     url = public_url(parts.config)
     told = {"url": url, "region": parts.config.region, "pid": os.getpid()}
     write_private(parts.config.data / "server.json", json.dumps(told))
-    _greet(parts, url, env)
+    link = login_link(url, console_key(parts)) if parts.config.console else None
+    if link is not None:
+        write_private(parts.config.data / "keys" / "console", link)
+    _greet(parts, url, env, link)
     await _listen(server, sock, ending, server.operations, console.drain if console is not None else lambda: None)
 
 
-def _greet(parts: Parts, url: str, env: str) -> None:
+def _greet(parts: Parts, url: str, env: str, link: str | None) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
-    if parts.config.console:
-        click.echo(f"  console  {login_link(url, console_key(parts))}")
+    if link is not None:
+        click.echo(f"  console  {link}")
     click.echo(f"  API      {url}   (CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
     click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")

@@ -67,6 +67,17 @@ def local_endpoint(data: Path) -> Endpoint:
     return Endpoint(told["url"], told["region"], root["id"], root["secret"])
 
 
+def console_link(data: Path) -> str:
+    """The address that opens the console of the server that keeps its things in `data`. NotFound, Denied."""
+    try:
+        return (data / "keys" / "console").read_text()
+    except PermissionError as error:
+        why = f"{error.filename} is for its owner alone."
+        raise Denied(f"the console of {data}", why, "Ask them for the link.") from None
+    except OSError:
+        raise NotFound(f"a console in {data}", "no server was started there.", _START) from None
+
+
 def client(service: str) -> Any:
     """A botocore client of this service."""
     import botocore.session

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from codeyard.cli.endpoint import data_directory, local_endpoint
+from codeyard.cli.endpoint import console_link, data_directory, local_endpoint
 from codeyard.config import Config, OverLimit
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -91,8 +91,12 @@ def _env(data: Path | None) -> str:
 @click.command()
 @_DATA
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object, not as shell commands.")
-def env(data: Path | None, as_json: bool) -> None:
+@click.option("--console", is_flag=True, help="Print the link that opens the console, and nothing else.")
+def env(data: Path | None, as_json: bool, console: bool) -> None:
     """Print what makes any AWS client speak to the server that was started here: eval "$(codeyard env)"."""
+    if console:
+        click.echo(console_link(data_directory(data)))
+        return
     found = local_endpoint(data_directory(data))
     variables = {
         "AWS_ENDPOINT_URL": found.url,
