@@ -24,7 +24,7 @@ Told = Callable[[StoredBuild, Event], None]
 
 _log = logging.getLogger(__name__)
 _AGAIN, _AGAIN_AT_MOST = 0.1, 5.0  # seconds until a database is asked again that did not answer
-_TOGETHER = 0.01  # seconds: the phases of a quick build follow each other faster than rows are written
+_TOGETHER = 0.05  # seconds: the phases of a quick build follow each other faster than rows are written
 _REASON_AT_MOST = 4096
 
 
