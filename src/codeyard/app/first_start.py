@@ -4,10 +4,12 @@ import asyncio
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy import Column, LargeBinary, Table, Text, select
 
@@ -124,14 +126,23 @@ def write_private(path: Path, content: str) -> None:
 
 
 @contextmanager
-def alone(data: Path, what: str) -> Iterator[None]:
-    """One `what` at a time in this data directory. Conflict."""
+def alone(data: Path, what: str, patience: float = 0.0) -> Iterator[None]:
+    """One `what` at a time in this data directory. Conflict, after so many seconds: the last one may be ending."""
+    until = time.monotonic() + patience
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (data / f"{what}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(
-                f"the {what} of {data}", "it runs already, in another process.", "Use that one, or another --data."
-            ) from None
+        while not _locked(lock):
+            if time.monotonic() >= until:
+                raise Conflict(
+                    f"the {what} of {data}", "it runs already, in another process.", "Use that one, or another --data."
+                )
+            time.sleep(0.05)
         yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

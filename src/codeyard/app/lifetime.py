@@ -45,6 +45,7 @@ _BUILD = "build.run"  # stored with every workflow that began: never another
 _MANY = 10_000  # builds at the same time, where nobody sets a limit
 _GOODBYE = 5  # seconds for clients to get their answers
 _AGAIN, _AGAIN_AT_MOST = 0.5, 30.0  # seconds until a worker process that ended is started again
+_HANDOVER = 10.0  # seconds for the last worker of a name to end: `up` was killed, and started again at once
 _HOURLY = 3600.0
 _POLL_WOKEN = 1.0  # seconds between looks at the queue of a worker that this process's own API wakes
 _PR_SET_PDEATHSIG = 1
@@ -65,10 +66,12 @@ def run_serve(config: Config, env: str = "codeyard env") -> int:
 def run_worker(config: Config) -> int:
     """Build only."""
     name = worker_name(config)
-    return _run(replace(config, worker=name), f"worker-{name}", _work)
+    return _run(replace(config, worker=name), f"worker-{name}", _work, patience=_HANDOVER)
 
 
-def _run(config: Config, what: str, body: Callable[[Config, asyncio.Event], Awaitable[None]]) -> int:
+def _run(
+    config: Config, what: str, body: Callable[[Config, asyncio.Event], Awaitable[None]], patience: float = 0.0
+) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.umask(0o077)
     _end_with_parent()
@@ -80,7 +83,7 @@ def _run(config: Config, what: str, body: Callable[[Config, asyncio.Event], Awai
             loop.add_signal_handler(number, _signalled, ending)
         await body(config, ending)
 
-    with alone(config.data, what), asyncio.Runner() as runner:
+    with alone(config.data, what, patience), asyncio.Runner() as runner:
         runner.run(run())
         sys.stdout.flush()
         # The builds' tasks end with us, and not by being cancelled, which would end the builds: they go on.
@@ -402,7 +405,7 @@ def _environment(config: Config, name: str) -> dict[str, str]:
         "curated_images": config.curated_images,
         "cpus": str(share.cpus), "memory": str(share.memory / 1024**3), "builds": str(config.builds),
         "account_limit": str(config.account_limit), "over_limit": config.over_limit, "objects": config.objects,
-        "objects_region": config.objects_region, "bucket": config.bucket, "lease": str(config.lease),
+        "bucket": config.bucket, "lease": str(config.lease),
         "poll": str(config.poll),
     }  # fmt: skip
     return {**os.environ, **{f"CODEYARD_{key.upper()}": value for key, value in told.items()},
