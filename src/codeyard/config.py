@@ -62,7 +62,6 @@ class Config:
     account_limit: int = _setting(0, "Builds at the same time in an account and region; 0: no limit.")
     over_limit: OverLimit = _setting(OverLimit.QUEUE, "Builds over a limit: queue, or refuse as AWS does.")  # noqa: RUF009
     objects: str = _setting("", "An S3-compatible endpoint for buckets; empty: the embedded store, in DATA/objects.")
-    objects_region: str = _setting("us-east-1", "The region of that endpoint.")
     bucket: str = _setting("", "s3://BUCKET/PREFIX for artifacts and logs, where workers are on several machines.")
     lease: float = _setting(30.0, "Seconds until a worker that says nothing counts as gone.")
     poll: float = _setting(0.1, "Seconds between looks at the queue, where nobody wakes a worker.")
