@@ -157,7 +157,7 @@ def insist(
 
 
 def _start(yard: Yard, history: History, wanted: Wanted, killer: Killer, slots: threading.Semaphore) -> None:
-    slots.acquire(timeout=30)
+    slots.acquire(timeout=1.0 if killer.broken.is_set() else 30.0)
     client = yard.client("codebuild")
     call = wanted.call()
     history.write("wanted", mark=wanted.mark)
@@ -177,8 +177,8 @@ def _release(yard: Yard, history: History, slots: threading.Semaphore, stopping:
     while not stopping.wait(0.2):
         try:
             ended = len(history.of("acknowledged")) - len(_unended(yard, history))
-        except AssertionError:
-            return
+        except (AssertionError, ClientError):
+            continue
         for _ in range(ended - released):
             slots.release()
         released = max(released, ended)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.servers import lasting_port
+
 
 @dataclass(slots=True)
 class Postgresql:
@@ -56,9 +58,7 @@ def postgresql() -> Iterator[Postgresql]:
         ["runuser", "-u", "postgres", "--", programs / "initdb", "-D", directory / "data", "-A", "trust",
          "-U", "codeyard"], check=True, stdout=subprocess.DEVNULL, cwd="/",
     )  # fmt: skip
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        cluster = Postgresql(programs, directory, free.getsockname()[1])
+    cluster = Postgresql(programs, directory, lasting_port())
     cluster.start()
     try:
         yield cluster

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,7 @@ class Yard:
     def __post_init__(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         self.image = self.image or self.machine.image() or "aws/codebuild/standard:7.0"
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+        self.port = self.port or lasting_port()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,7 +135,7 @@ class Yard:
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
-        except OSError:
+        except (OSError, HTTPException):
             return False
         finally:
             connection.close()
@@ -173,6 +171,15 @@ class Yard:
 
     def home(self, build: str) -> Path:
         return self.data / "builds" / build.partition(":")[2]
+
+
+def lasting_port() -> int:
+    """A port that nobody listens on, and that no client is given for its end while our server is away."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def children(parent: int, mark: bytes) -> list[int]:
