@@ -10,7 +10,7 @@ from codeyard.builds.stored import StoredBuild
 from codeyard.builds.tools import Sources
 from codeyard.config import Config
 from codeyard.errors import Denied
-from codeyard.sources import SourceKind
+from codeyard.sources import SourceKind, SourceSpec
 
 Permit = Callable[[str, str], Awaitable[None]]  # of an action, such as s3:GetObject, and an ARN; Denied
 
@@ -62,7 +62,7 @@ async def check_log_group(stored: StoredBuild, permit: Permit) -> None:
 def check_reach(sources: Sources, config: Config) -> None:
     """Whoever may create projects is not thereby to read this machine's disk, nor what its user's keys open. Denied."""
     for spec in (sources.primary, *sources.secondary):
-        scheme = urlsplit(spec.location).scheme if "://" in spec.location else "ssh"
+        scheme = _scheme(spec)
         if scheme == "file" and not config.local_sources:
             raise Denied(
                 f"source {spec.location}", "this server does not read sources from its own disk.",
@@ -73,3 +73,12 @@ def check_reach(sources: Sources, config: Config) -> None:
                 f"source {spec.location}", "this server does not use its own user's ssh keys for projects.",
                 "Use an https URL, with imported credentials; or set host_git.",
             )  # fmt: skip
+
+
+def _scheme(spec: SourceSpec) -> str:
+    """How it is reached. git takes what has no scheme for host:path if a colon comes before any slash, else a path."""
+    if "://" in spec.location:
+        return urlsplit(spec.location).scheme
+    if spec.kind is not SourceKind.GIT:
+        return ""
+    return "ssh" if ":" in spec.location.partition("/")[0] else "file"
