@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -130,6 +131,9 @@ def alone(data: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     """One `what` at a time in this data directory. Conflict, after so many seconds: the last one may be ending."""
     until = time.monotonic() + patience
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if stat.S_IMODE(data.stat().st_mode) & 0o077:
+        with suppress(PermissionError):  # another's directory: what we put in it is closed all the same
+            data.chmod(0o700)
     with (data / f"{what}.lock").open("w") as lock:
         while not _locked(lock):
             if time.monotonic() >= until:

@@ -224,8 +224,8 @@ async def _listen(
         app,
         # Of what is no HTTP nothing is logged: anybody can send a gigabyte of it.
         log_level="error", access_log=False, lifespan="off", ws="none", http=bounded(Crowd(room())), loop="asyncio",
-        timeout_keep_alive=int(KEPT_ALIVE), timeout_graceful_shutdown=_GOODBYE, server_header=False, proxy_headers=False,
-        backlog=2048,
+        timeout_keep_alive=int(KEPT_ALIVE), timeout_graceful_shutdown=_GOODBYE, server_header=False,
+        proxy_headers=False, backlog=2048,
     )  # fmt: skip
     stopped = asyncio.Event()
     server = _Uvicorn(config, stopped)

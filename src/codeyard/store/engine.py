@@ -177,7 +177,7 @@ def _unreached(error: DBAPIError) -> bool:
 def _known(url: str) -> str:
     try:
         parts = make_url(url)
-    except (ArgumentError, NoSuchModuleError):
+    except (ArgumentError, NoSuchModuleError, ValueError):  # ValueError: its port is no number
         parts = None
     if parts is not None and parts.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return parts.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
