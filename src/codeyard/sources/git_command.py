@@ -331,7 +331,8 @@ class _Listener:
 
 _FIXES = (
     (r"could not read (Username|Password)|Authentication failed|HTTP Basic|returned error: 40[13]",
-     "Give a user and a token: https://USER:TOKEN@host/…, or set up a git credential helper."),
+     "Give a user and a token: https://USER:TOKEN@host/…, or set up a git credential helper. "
+     "On a server: aws codebuild import-source-credentials."),
     (r"Permission denied \(|Host key verification failed|ssh: ",
      "See that `ssh` reaches the host by itself, with no question asked."),
     (r"SSL|certificate", "Name the server's certificate authority (http.sslCAInfo), or set insecure SSL."),
