@@ -217,8 +217,8 @@ def _followed(codebuild: Any, logs: Any, build: remote.Build, as_json: bool, no_
         return remote.exit_code(follow(codebuild, logs, build, screen))
     except KeyboardInterrupt:
         screen.close()
-        id = build["id"]
-        click.echo(f"codeyard: the build goes on. See it: codeyard logs -f {id}", err=True)
+        id, below = build["id"], "\n" if sys.stderr.isatty() else ""  # the terminal's ^C
+        click.echo(f"{below}codeyard: the build goes on. See it: codeyard logs -f {id}", err=True)
         click.echo(f"codeyard: or stop it: codeyard stop {id}", err=True)
         return 130
     finally:
