@@ -108,6 +108,18 @@ async def test_a_token_of_a_start_is_none_of_a_retry(service: Service) -> None:
     assert await service.control().retry(OWNER, build.id, given, "root") == again
 
 
+async def test_the_token_of_a_build_that_was_deleted_starts_another(service: Service) -> None:
+    await service.create()
+    first = await service.start(idempotencyToken="once")
+    await service.control().stop(OWNER, first.id)
+    await service.control().delete(OWNER, [first.id])
+
+    second = await service.start(idempotencyToken="once")
+
+    assert second.number == 2
+    assert await service.start(idempotencyToken="once") == second
+
+
 def test_a_long_token_is_refused() -> None:
     with pytest.raises(Refused):
         token_of(OWNER, "StartBuild", {"idempotencyToken": "x" * 65})

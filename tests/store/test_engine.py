@@ -68,6 +68,14 @@ async def test_a_missing_table_is_our_fault(plants: SqlDatabase) -> None:
         await plants.read(lambda tx: tx.execute(select(stranger)).all())
 
 
+async def test_what_no_column_can_hold_is_refused_as_the_caller_s_mistake(plants: SqlDatabase) -> None:
+    if plants.dialect == "sqlite":
+        pytest.skip("SQLite keeps it")
+
+    with pytest.raises(Invalid, match="NUL"):
+        await plants.write(lambda tx: plant(tx, "fe\0rn"))
+
+
 @pytest.mark.parametrize("url", ["mysql://a@b/c", "sqlite://", "nonsense", ""])
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(Invalid, match="sqlite:////absolute"):

@@ -202,7 +202,10 @@ class BuildControl:
                 "InvalidInputException",
                 "The idempotency token was used with other parameters less than five minutes ago",
             )
-        return table.load(tx, run)
+        first = table.load(tx, run)
+        if first is None:  # it was deleted meanwhile: this call is the token's first one again
+            tokens_table.drop(tx, token)
+        return first
 
     async def _write(self, work: Callable[[Tx], T]) -> T:
         """Once more where somebody came in between: the same token twice at once, a build that ends just now."""

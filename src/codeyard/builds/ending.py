@@ -10,19 +10,20 @@ from codeyard.store import Tx
 
 def end(tx: Tx, run: str, rule: Callable[[StoredBuild], StoredBuild], now: datetime) -> StoredBuild | None:
     """The build that the rule ended here; None if it did not, or the build was ended before, or is not there."""
-    found = table.change(tx, run, lambda was: was if was.ended else rule(was))
-    if found is None or found[0].ended or not found[1].ended:
+    was = table.hold(tx, run)
+    if was is None or was.ended:
         return None
-    ended = found[1]
-    return _followed(tx, ended, now) if life.tried_again(ended) else ended
-
-
-def _followed(tx: Tx, ended: StoredBuild, now: datetime) -> StoredBuild:
-    """The build that ended, and beside it the one that follows, if their project is still there."""
-    project = projects_table.find_project(tx, ended.owner, ended.id.project)
+    changed = rule(was)
+    if not changed.ended:
+        if changed != was:
+            table.save(tx, was, changed)
+        return None
+    project = projects_table.find_project(tx, was.owner, was.id.project) if life.tried_again(changed) else None
     if project is None:
-        return ended
-    number = projects_table.next_build_number(tx, ended.owner, ended.id.project)
-    linked, again = life.linked(ended, project, number, now)
+        return table.save(tx, was, changed)
+    # The project's counter before its line, as whoever starts a build has it: or two would wait for each other.
+    number = projects_table.next_build_number(tx, was.owner, was.id.project)
+    linked, again = life.linked(changed, project, number, now)
+    saved = table.save(tx, was, linked)
     table.insert(tx, again)
-    return table.save(tx, ended, linked)
+    return saved

@@ -63,6 +63,8 @@ class Sweeper:
                 await self.sweep()
             except CodeyardError as error:
                 _log.warning("sweep_failed error=%s", error)
+            except Exception:  # noqa: BLE001 - a row that nobody can read must not end the sweeping of all others
+                _log.exception("sweep_broke")
             await asyncio.sleep(self._every)
 
     async def sweep(self) -> None:
@@ -111,7 +113,7 @@ def _abandoned(tx: Tx, now: datetime) -> tuple[tuple[str, str], ...]:
 
 def _end_lost(tx: Tx, run: str, worker: str, now: datetime) -> StoredBuild | None:
     """Ended, unless its worker has said in the meantime that it lives."""
-    row = workers_table.load(tx, worker)
+    row = workers_table.lock(tx, worker)
     if row is not None and row.lease > now:
         return None
     heard = "was never heard of" if row is None else f"on {row.machine} was to be heard of by {row.lease:%H:%M:%S} UTC"

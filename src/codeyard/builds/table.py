@@ -2,7 +2,7 @@
 
 Lists and the queue are answered from indexes, some of them only of the rows that wait or run, so a million builds
 that ended cost them nothing. Times are microseconds since 1970. Whoever locks several rows locks builds first, then
-projects, then lines.
+projects with their counters, then lines.
 """
 
 from collections.abc import Callable, Iterable
@@ -103,12 +103,17 @@ def change(tx: Tx, run: str, rule: Callable[[StoredBuild], StoredBuild]) -> tupl
 
     The row is held until the transaction ends, so nobody comes in between.
     """
-    row = tx.execute(select(builds).where(_c.run == run).with_for_update()).first()
-    if row is None:
+    was = hold(tx, run)
+    if was is None:
         return None
-    was = _stored(row)
     now = rule(was)
     return was, was if now == was else save(tx, was, now)
+
+
+def hold(tx: Tx, run: str) -> StoredBuild | None:
+    """The build, which nobody else changes before the transaction ends."""
+    row = tx.execute(select(builds).where(_c.run == run).with_for_update()).first()
+    return None if row is None else _stored(row)
 
 
 def save(tx: Tx, was: StoredBuild, now: StoredBuild) -> StoredBuild:

@@ -52,6 +52,11 @@ def keep(tx: Tx, token: Token, run: str, now: datetime) -> None:
     tx.execute(tokens.insert().values(**_key(token), **values))
 
 
+def drop(tx: Tx, token: Token) -> None:
+    """Forget it: what it started is gone."""
+    tx.execute(tokens.delete().where(*_is(token)))
+
+
 def any_old(tx: Tx, now: datetime) -> bool:
     """Whether there are some whose time is over."""
     return tx.execute(select(_c.token).where(_c.until <= microseconds(now)).limit(1)).first() is not None

@@ -70,7 +70,12 @@ def forget(tx: Tx, before: datetime) -> None:
 
 
 def load(tx: Tx, id: str) -> WorkerRow | None:
-    """The worker; it stays as it is until the transaction ends."""
+    row = tx.execute(select(workers).where(_c.id == id)).first()
+    return None if row is None else _worker(row)
+
+
+def lock(tx: Tx, id: str) -> WorkerRow | None:
+    """The worker, which stays as it is until the transaction ends. To write only: no read may lock."""
     row = tx.execute(select(workers).where(_c.id == id).with_for_update()).first()
     return None if row is None else _worker(row)
 

@@ -9,6 +9,7 @@ import http.client
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 PATH = "/internal/logs/"
 _LARGEST = 4 << 20  # bytes of an answer
 _TIMEOUT = 10.0  # seconds
+_AT_ONCE = 16  # machines asked
 _ASKED = re.compile(rf"{PATH}(lines|records)/([0-9a-f-]{{32,36}})")
 _REMEMBERED = 10_000  # logs
 _NUMBER = re.compile(r"\d{1,18}")
@@ -59,6 +61,8 @@ class WorkerLogs:
 
     def __init__(self, where: Callable[[Place], Awaitable[str | None]], token: str) -> None:
         self._where, self._token = where, token
+        # Of its own: a machine that does not answer must not hold the threads on which files are read.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "worker-logs")
 
     async def state(self, place: Place) -> LogState:
         size, times, closed, idle = json.loads(await self._ask(place, "state", 0, 0))
@@ -85,7 +89,8 @@ class WorkerLogs:
         if address is None:
             raise log_not_there(place)
         path = f"{PATH}{place.framing}/{place.name}?part={part}&offset={offset}&length={length}"
-        status, body = await asyncio.to_thread(_get, address, path, self._token)
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, _get, address, path, self._token)
+        status, body = await asked
         if status == 404:
             raise log_not_there(place)
         if status != 200 or len(body) > _LARGEST:

@@ -5,7 +5,8 @@ a function with an open transaction, on a thread of the database's own:
   - `write` commits when the function returns and nothing of it stays when it raises; what it answered is on the disk;
   - a function may be run again from its beginning, after a lost connection or a clash with another process, so it does
     nothing but read and write rows;
-  - what a driver raises becomes `Away` (the database is gone, or full) or, for a unique key, `Duplicate`.
+  - what a driver raises becomes `Away` (the database is gone, or full), for a unique key `Duplicate`, and for a value
+    that no column can hold `Invalid`.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from codeyard.errors import CodeyardError, Invalid
 from codeyard.store import Away, Duplicate, Tx
@@ -115,7 +115,7 @@ class _Writer:
                         with tx.begin_nested():
                             answers.append((future, work(tx), None))
                     except DBAPIError as error:
-                        if not isinstance(error, IntegrityError):
+                        if not isinstance(error, IntegrityError | DataError):
                             raise
                         answers.append((future, None, explained(error)))
                     except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
@@ -155,6 +155,8 @@ def explained(error: DBAPIError) -> CodeyardError:
     told = str(error.orig).splitlines()[0] if error.orig is not None else str(error)
     if isinstance(error, IntegrityError):
         return Duplicate("a row of this name", f"it is there already ({told}).", "Choose another name.")
+    if isinstance(error, DataError):  # PostgreSQL keeps no NUL in a text, and no number larger than its column
+        return Invalid("a value", f"it cannot be stored ({told}).", "Leave out what no text or number can have.")
     if "disk is full" in told or "No space left" in told or _code(error) == "53100":
         return Away("the database", f"its disk is full ({told}).", "Make room there.")
     return Away("the database", f"{told}.", "See that it runs, and that its disk has room; then try again.")
@@ -224,5 +226,12 @@ def _postgresql(url: str) -> Engine:
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": 10},
+        # Without these, a machine that is gone and says nothing more would be waited for for a quarter of an hour.
+        connect_args={
+            "connect_timeout": 10,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+        },
     )
