@@ -168,12 +168,12 @@ class Server:
         if scope["type"] != "http":  # lifespan and websockets are not spoken
             return
         path = scope["path"]
-        if self.operations.answers(path):
+        if self._s3 is not None and is_for_s3(request_of(scope)):
+            await self._s3(scope, receive, send)  # before our own pages: a bucket may be called `metrics`
+        elif self.operations.answers(path):
             await self.operations(scope, receive, send)
         elif path.startswith(container_credentials.PATH):
             await self._credentials(scope, receive, send)
-        elif self._s3 is not None and is_for_s3(request_of(scope)):
-            await self._s3(scope, receive, send)
         elif _is_call(scope):
             await self._calls(scope, receive, send)
         elif self._console is not None and (path in ("/", "/console") or path.startswith("/console/")):
