@@ -148,7 +148,7 @@ def insist(
             if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
                 raise
             history.write("refused", what=what, code=error.response["Error"]["Code"], message=str(error))
-        except BotoCoreError as error:
+        except (BotoCoreError, KeyError) as error:  # an answer that was cut short is, to boto3, one without members
             if time.monotonic() > deadline:
                 raise AssertionError(f"nobody answers: {error}") from error
         if time.monotonic() > deadline or (vain is not None and vain.is_set()):

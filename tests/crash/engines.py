@@ -91,8 +91,13 @@ class Docker:
                    "config-file": "none.json"}  # fmt: skip
         given = [f"--{name}={value if '/' in value else self.directory / value}" for name, value in options.items()]
         with (self.directory / "log").open("ab") as log:
+            # In a network of its own: an engine with no bridge removes `docker0`, which may be somebody else's.
             self.process = subprocess.Popen(
-                ["dockerd", *given, *self.way], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                ["unshare", "--net", "dockerd", *given, *self.way],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self.process.poll() is None:
