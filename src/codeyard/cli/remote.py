@@ -32,6 +32,18 @@ def recent(codebuild: Any, project: str | None, limit: int) -> list[Build]:
     return list(load(codebuild, [id for _, id in zip(range(limit), ids, strict=False)]))
 
 
+def newest(codebuild: Any, projects: list[str]) -> dict[str, Build]:
+    """The newest build of each project that has any."""
+    found: dict[str, Build] = {}
+    for build in recent(codebuild, None, _AT_ONCE) if projects else ():
+        found.setdefault(build["projectName"], build)
+    ids = []
+    for project in projects:  # one question to each that did not build lately
+        if project not in found:
+            ids += codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:1]
+    return found | {build["projectName"]: build for build in load(codebuild, ids)}
+
+
 def load(codebuild: Any, ids: list[str]) -> Iterator[Build]:
     """The builds of these ids that there are, in their order."""
     for start in range(0, len(ids), _AT_ONCE):

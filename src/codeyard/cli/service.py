@@ -38,9 +38,7 @@ def projects(as_json: bool) -> None:
         if as_json:
             _print_json(found)
             return
-        newest: dict[str, remote.Build] = {}
-        for build in remote.recent(codebuild, None, 100) if found else ():
-            newest.setdefault(build["projectName"], build)
+        newest = remote.newest(codebuild, names)
     if not found:
         click.echo("No projects yet: create one with any AWS client, such as `aws codebuild create-project`.")
     width = min(_NAME, max((len(project["name"]) for project in found), default=0))
