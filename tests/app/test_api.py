@@ -268,16 +268,18 @@ def test_what_is_no_http_is_not_answered(ask: Asker, kind: str) -> None:
 _WORDS = st.sampled_from(
     [
         "/", "console", "healthz", "internal/logs/lines/", "container-credentials", "service", "code", "a.txt", "..",
-        "%2e%2e", "%00", "%ff", "%", "//", "?", "&", "=", "Action=", "X-Amz-Credential=", "a/b/us-east-1/s3/aws4_request",
-        "X-Amz-Algorithm=AWS4-HMAC-SHA256", "AWSAccessKeyId=", "Signature=", "Expires=9", "X-Amz-Date=", "list-type=2",
+        "%2e%2e", "%00", "%ff", "%", "//", "?", "&", "=", "Action=", "X-Amz-Credential=", "X-Amz-Date=", "Expires=9",
+        "a/b/us-east-1/s3/aws4_request", "X-Amz-Algorithm=AWS4-HMAC-SHA256", "AWSAccessKeyId=", "Signature=",
+        "list-type=2",
     ]
 )  # fmt: skip
 _PATHS = st.lists(_WORDS | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=5), max_size=8)
 _VALUES = st.sampled_from(
     [
-        "", "AWS4-HMAC-SHA256 Credential=a/b/us-east-1/s3/aws4_request", "AWS4-HMAC-SHA256", "AWS x:y", "Basic =", ",=,",
+        "", "AWS4-HMAC-SHA256 Credential=a/b/us-east-1/s3/aws4_request", "AWS4-HMAC-SHA256", "AWS x:y", "Basic =",
         "AWS4-HMAC-SHA256 Credential=a/20260102/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0", "\xff",
-        "application/cbor", "application/x-amz-json-1.1", "CodeBuild_20161006.ListProjects", "rpc-v2-cbor", "-1", "9" * 30,
+        "application/cbor", "application/x-amz-json-1.1", "CodeBuild_20161006.ListProjects", "rpc-v2-cbor", "-1",
+        "9" * 30, ",=,",
     ]
 ) | st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20)  # fmt: skip
 _NAMES = st.sampled_from(

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from codeyard.access.container_credentials import BuildCredentials
@@ -62,7 +62,7 @@ class Parts:
     source_credentials: SourceCredentials
     container_credentials: BuildCredentials
     metrics: Metrics
-    internal_token: str
+    internal_token: str = field(repr=False)
     behind: dict[str, Callable[[], int]]  # see Means
 
     def means(self, capacity: Capacity, door: Door) -> Means:
