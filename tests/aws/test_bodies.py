@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from codeyard.aws import Refused
 from codeyard.aws.bodies import Bodies, Gone, Limits, Receive
 
-LIMITS = Limits(body=100, seconds=0.2, held=250)
+LIMITS = Limits(body=100, seconds=0.2, held=250, small=20)
 
 
 def coming(*chunks: bytes, ends: bool = True) -> Receive:
@@ -62,6 +62,16 @@ async def test_what_is_held_is_bounded_and_let_go() -> None:
 
     assert refused.value.status == 503
     assert len(again) == 100
+
+
+async def test_a_small_body_is_taken_whatever_large_ones_are_held() -> None:
+    bodies = Bodies(LIMITS)
+    async with bodies.read(coming(b"x" * 100), None), bodies.read(coming(b"x" * 100), None):
+        with pytest.raises(Refused):
+            await read(bodies, coming(b"x" * 60))
+        small = [await read(bodies, coming(b"x" * 20)) for _ in range(10)]
+
+    assert {len(each) for each in small} == {20}
 
 
 async def test_a_client_that_goes_leaves_nothing_held() -> None:

@@ -20,6 +20,7 @@ class Limits:
     body: int = 10 * 1024 * 1024  # bytes
     seconds: float = 30.0  # for the whole body to come
     held: int = 256 * 1024 * 1024  # bytes of all bodies that came and are not yet answered
+    small: int = 64 * 1024  # bytes of a body that is taken all the same: a few large ones shut nobody else out
 
 
 class Gone(Exception):
@@ -61,7 +62,7 @@ class Bodies:
                     more = message.get("more_body", False)
                     size += len(chunks[-1])
                     self._held += len(chunks[-1])
-                    if size > limits.body or self._held > limits.held:
+                    if size > limits.body or self._too_much(size):
                         break
         except TimeoutError:
             text = f"The request's body did not come within {limits.seconds:g} seconds."
@@ -69,9 +70,12 @@ class Bodies:
         if size > limits.body:
             await _drain(receive, 4 * limits.body if more else 0)
             raise self._too_long()
-        if self._held > limits.held:
+        if self._too_much(size):
             raise Refused("ServiceUnavailable", "There are too many large requests at once. Try again.", 503)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_much(self, size: int) -> bool:
+        return size > self._limits.small and self._held > self._limits.held
 
     def _too_long(self) -> Refused:
         text = f"The request's body is longer than {self._limits.body} bytes."
