@@ -70,7 +70,9 @@ def _healthz(server: Server, calls: int) -> None:
             get(connection)
 
     one = opened()
-    _told("peer: GET /healthz", _times(calls, lambda: get(one)), _rate([opened() for _ in range(_AT_ONCE)], some, calls))
+    _told(
+        "peer: GET /healthz", _times(calls, lambda: get(one)), _rate([opened() for _ in range(_AT_ONCE)], some, calls)
+    )
 
 
 def _told(what: str, times: list[float], rate: float) -> None:

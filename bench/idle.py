@@ -1,6 +1,6 @@
 """What a server costs that has nothing to do.
 
-    python -m bench.idle [--seconds N] [--settle N]
+python -m bench.idle [--seconds N] [--settle N]
 """
 
 import argparse

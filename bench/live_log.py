@@ -67,7 +67,8 @@ def _seen(text: str, delays: list[float]) -> None:
 
 
 def _poll(server: Server, run: str) -> list[float]:
-    client, delays, token, over = server.client(), [], "", False
+    client, token, over = server.client(), "", False
+    delays: list[float] = []
     while True:
         given = {"logGroupName": "/aws/codebuild/prints", "logStreamName": run, "startFromHead": True}
         prepared = client.prepare("logs", "GetLogEvents", given | ({"nextToken": token} if token else {}))
@@ -94,11 +95,14 @@ async def _follow(data: Path, run: str, delays: list[float]) -> None:
 async def _in_process(place: Path, lines: int) -> list[float]:
     """A writer that says a line each 5 ms, and a reader that it wakes."""
     run = "00000000-0000-4000-8000-000000000000"
-    home, delays = place / "builds" / run, []  # type: ignore[var-annotated]
+    home = place / "builds" / run
+    delays: list[float] = []
     home.mkdir(parents=True)
     files = LocalLogs(place)
     tail = Tail(files)
-    log = ArchivedLog(home / "spool", home / "log", lambda: datetime.now(UTC), lambda _piece: tail.grew(run), times=True)
+    log = ArchivedLog(
+        home / "spool", home / "log", lambda: datetime.now(UTC), lambda _piece: tail.grew(run), times=True
+    )
 
     async def read() -> None:
         async for page in tail.follow(Place(Framing.LINES, run), 0):

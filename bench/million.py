@@ -113,7 +113,7 @@ def _fill(url: str, rows: int) -> None:
         with closing(sqlite3.connect(make_url(url).database or "", isolation_level=None)) as db:
             db.execute("PRAGMA synchronous = OFF")
             db.execute(
-                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "  # noqa: S608
+                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
                 f"INSERT INTO builds (run, project, number, submitted, {_COLUMNS}) SELECT "
                 "substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-4' || substr(h, 14, 3) || '-8' || substr(h, 18, 3)"
                 " || '-' || substr(h, 21, 12), 'project-' || (i % 100), 1 + i, submitted + i * 1000, " + _COLUMNS
@@ -126,7 +126,7 @@ def _fill(url: str, rows: int) -> None:
     try:
         with database.engine.begin() as tx:
             tx.execute(text(
-                f"INSERT INTO builds (run, project, number, submitted, {_COLUMNS}) SELECT "  # noqa: S608
+                f"INSERT INTO builds (run, project, number, submitted, {_COLUMNS}) SELECT "
                 f"gen_random_uuid()::text, 'project-' || (i % 100), 1 + i, submitted + i * 1000, {_COLUMNS} "
                 f"FROM generate_series(1, {rows}) AS n(i), (SELECT * FROM builds LIMIT 1) AS one"
             ))  # fmt: skip
@@ -140,7 +140,8 @@ def _fill(url: str, rows: int) -> None:
 def _calls(few: Server, many: Server, calls: int) -> None:
     both = [few.client(), many.client()]
     ids = [client.call("codebuild", "ListBuilds")["ids"] for client in both]
-    pages: list[Mapping[str, Any]] = [{"nextToken": client.call("codebuild", "ListBuilds")["nextToken"]} for client in both]
+    tokens = [client.call("codebuild", "ListBuilds")["nextToken"] for client in both]
+    pages: list[Mapping[str, Any]] = [{"nextToken": token} for token in tokens]
     asked: dict[str, tuple[str, list[Mapping[str, Any]]]] = {
         "ListBuilds": ("ListBuilds", [{}, {}]),
         "ListBuilds, ascending": ("ListBuilds", [{"sortOrder": "ASCENDING"}] * 2),
@@ -154,9 +155,7 @@ def _calls(few: Server, many: Server, calls: int) -> None:
         _told(what, *_in_turn(both, operation, given, calls))
 
 
-def _in_turn(
-    clients: list[Client], operation: str, given: list[Mapping[str, Any]], calls: int
-) -> tuple[float, float]:
+def _in_turn(clients: list[Client], operation: str, given: list[Mapping[str, Any]], calls: int) -> tuple[float, float]:
     prepared = [client.prepare("codebuild", operation, each) for client, each in zip(clients, given, strict=True)]
     taken: list[list[float]] = [[], []]
     for _ in range(calls):
@@ -207,7 +206,7 @@ def _known(tx: Tx) -> None:
 
 
 def _claim(tx: Tx) -> None:
-    if len(claiming.claim(tx, "bench", (), None, datetime.now(UTC))) != 1:
+    if len(claiming.claim(tx, "bench", {}, None, datetime.now(UTC))) != 1:
         raise SystemExit("no build was claimed")
     raise _Undone
 

@@ -176,5 +176,3 @@ def _found(data: Path, process: "subprocess.Popen[bytes]") -> Server:
             pass
         time.sleep(0.02)
     raise SystemExit(f"the server did not start: {(data / 'server.log').read_text()[-2000:]}")
-
-

@@ -116,8 +116,7 @@ class Building:
         except Exception:
             await self._leave_nothing(stored)  # what breaks here ends the build
             raise
-        await asyncio.to_thread((home / "over").touch)
-        await asyncio.to_thread(_clear, home)
+        await asyncio.to_thread(_done_with, home)
         return finished
 
     async def kill(self, stored: StoredBuild) -> None:
@@ -382,6 +381,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _done_with(home: Path) -> None:
+    (home / "over").touch()
+    _clear(home)
 
 
 def _clear(home: Path) -> None:

@@ -153,10 +153,11 @@ class Worker:
     async def _round(self, *, woken: bool) -> None:
         if self._said_alive is None or time.monotonic() - self._said_alive >= self._beat:
             await self._say_alive()
+        running = bool(self._held)
         if self._has_room() and (woken or await self._db.read(lines_table.anybody_waits)):
             await self._claim()
         await self._start_those_not_begun()
-        if self._held:
+        if running:  # those that were taken just now were not asked to stop yet, and are in a hurry
             await self._hear_of_stops()
 
     def _has_room(self) -> bool:
