@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeyard.artifacts import publish
 from codeyard.builds import life
 from codeyard.builds.build_wire import log_stream, s3_log, stopped_to_wire, to_wire
 from codeyard.builds.model import Outcome, Phase, Status
@@ -154,6 +155,17 @@ def test_a_stream_name_is_a_prefix_and_an_s3_log_has_a_key() -> None:
     assert log_stream(stored) == ("g", f"s/{stored.run}")
     assert s3_log(stored) == ("bucket", f"logs/{stored.run}.gz")
     assert to_wire(stored)["logs"]["s3LogsArn"] == f"arn:aws:s3:::bucket/logs/{stored.run}.gz"
+
+
+@given(st.text("ab/", max_size=8))
+def test_a_build_tells_the_s3_log_where_it_is_put(prefix: str) -> None:
+    logs = {"s3Logs": {"status": "ENABLED", "location": f"bucket/{prefix}"}}
+    stored = a_build(logsConfig=logs)
+
+    bucket, key = s3_log(stored) or ("", "")
+
+    assert publish.log_place(f"bucket/{prefix}", stored.run) == (bucket, key)
+    assert "//" not in f"/{key}"
 
 
 def test_a_build_with_no_cloudwatch_log_names_none() -> None:

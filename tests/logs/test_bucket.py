@@ -1,11 +1,10 @@
-import gzip
 from pathlib import Path
 
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from codeyard.errors import Conflict, NotFound
-from codeyard.logs.bucket import BucketLogs, gzipped, gzipped_name
+from codeyard.logs.bucket import BucketLogs
 from codeyard.logs.reading import open_log
 from tests.logs.written import BuildLog, messages
 
@@ -65,16 +64,3 @@ async def test_what_is_removed_is_not_found_and_may_be_removed_again(tmp_path: P
 
     with pytest.raises(NotFound):
         await bucket.state(log.place)
-
-
-def test_the_gzip_of_a_log_is_reproducible(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"one\ntwo\n" * 1000)
-    packed = b"".join(gzipped(tmp_path / "log"))
-
-    assert packed == b"".join(gzipped(tmp_path / "log"))
-    assert gzip.decompress(packed) == b"one\ntwo\n" * 1000
-
-
-@pytest.mark.parametrize(("prefix", "key"), [("", "RUN.gz"), ("logs", "logs/RUN.gz"), ("/a/b/", "a/b/RUN.gz")])
-def test_it_lies_where_aws_puts_it(prefix: str, key: str) -> None:
-    assert gzipped_name(prefix, "RUN") == key

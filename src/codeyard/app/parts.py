@@ -1,5 +1,6 @@
 """What every process of a server is made of, whether it serves the API, builds, or both: made once, by constructor."""
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -137,6 +138,9 @@ async def _made(config: Config, database: SqlDatabase) -> Parts:
     identities = StoredIdentities(database, key, now)
     token = hmac.digest(key.secret, b"codeyard internal 1", "sha256").hex()
     local, files, archive = _logs(config, database, token)
+    objects = None if config.objects else ObjectDirectory(config.data / "objects", KeyFile(config.vault_key_file), now)
+    if objects is not None:
+        await asyncio.to_thread(objects.tidy)
     return Parts(
         config=config,
         database=database,
@@ -144,9 +148,7 @@ async def _made(config: Config, database: SqlDatabase) -> Parts:
         root=await root_key(config, identities),
         identities=identities,
         pages=Pages(hashlib.sha256(b"codeyard pages 1" + key.secret).digest()),
-        objects=None
-        if config.objects
-        else ObjectDirectory(config.data / "objects", KeyFile(config.vault_key_file), now),
+        objects=objects,
         blobs=_blobs(config),
         local_logs=local,
         logs=files,

@@ -152,8 +152,7 @@ def publish_log(
     import gzip
     import tempfile
 
-    name, _, prefix = location.removeprefix("arn:aws:s3:::").partition("/")
-    key = "/".join(part for part in (*prefix.split("/"), f"{build_uuid}.gz") if part)
+    name, key = log_place(location, build_uuid)
     with explained("packing a log"), tempfile.TemporaryFile() as file:
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
             for piece in log:
@@ -163,6 +162,12 @@ def publish_log(
         note = Note(metadata, "application/gzip", encrypt_by)
         open_bucket(f"s3://{name}").write(key, cast(BinaryIO, file), note)
     return f"arn:aws:s3:::{name}/{key}"
+
+
+def log_place(location: str, build_uuid: str) -> tuple[str, str]:
+    """Bucket and key of a build's log; `location` as for `publish_log`."""
+    name, _, prefix = location.removeprefix("arn:aws:s3:::").partition("/")
+    return name, "/".join(part for part in (*prefix.split("/"), f"{build_uuid}.gz") if part)
 
 
 def _opened(url: str, open_bucket: OpenBucket | None) -> Bucket:

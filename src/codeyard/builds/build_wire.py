@@ -126,8 +126,7 @@ def s3_log(stored: StoredBuild) -> tuple[str, str] | None:
     logs = stored.project.logs_config.s3_logs
     if logs.status is LogStatus.DISABLED or not logs.location:
         return None
-    bucket, _, prefix = logs.location.removeprefix(_S3).partition("/")
-    return bucket, "/".join(part for part in (prefix.strip("/"), f"{stored.run}.gz") if part)
+    return publish.log_place(logs.location, stored.run)
 
 
 def logs_to_wire(stored: StoredBuild, link: str | None = None) -> dict[str, Any]:

@@ -1,11 +1,8 @@
-"""Logs that ended, in a bucket: each as two objects, the log and its time index. And the gzip that a project's S3 logs
-are (reference 10.2)."""
+"""Logs that ended, in a bucket: each as two objects, the log and its time index."""
 
 import asyncio
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import obstore
 from obstore import exceptions
@@ -16,7 +13,6 @@ from codeyard.logs import LogState, Place, log_not_there
 from codeyard.logs.files import LocalLogs
 
 _KNOWN = 1000  # logs whose sizes are kept
-_CHUNK = 1 << 20
 _NEVER = 1 << 40  # milliseconds since something was written to what is closed
 
 
@@ -73,21 +69,6 @@ class BucketLogs:
         with _answered(place):
             found = await obstore.get_range_async(self._bucket, _key(place, part), start=offset, length=length)
         return bytes(found)
-
-
-def gzipped(log: Path) -> Iterator[bytes]:
-    """The gzip of a log, piece by piece; the same bytes whenever it is made of the same log."""
-    packer = zlib.compressobj(wbits=31)  # a gzip without a name and a time
-    with log.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            if piece := packer.compress(chunk):
-                yield piece
-    yield packer.flush()
-
-
-def gzipped_name(prefix: str, run: str) -> str:
-    """The key of a build's log in the bucket of its project's S3 logs."""
-    return f"{prefix.strip('/')}/{run}.gz".lstrip("/")
 
 
 def _key(place: Place, part: str) -> str:

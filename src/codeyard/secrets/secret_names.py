@@ -1,4 +1,4 @@
-"""Names and ARNs of secrets: which there may be, and what a text that names one means. Pure.
+"""Names and ARNs of secrets: which there may be, and what a text that names one means.
 
 Sources: Secrets Manager API reference, CreateSecret, Name; user guide, "Find secrets", on partial ARNs.
 """
