@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 from tests.service_security.spying import Yard
 
 
@@ -217,3 +219,24 @@ def test_what_loads_programs_is_not_taken_from_a_projects_variables_on_the_host(
 
     assert ended["buildComplete"]
     assert not bad.exists()
+
+
+def test_the_name_of_an_image_is_a_name_and_no_option(yard: Yard) -> None:
+    if yard.executor != "docker":
+        pytest.skip("it has no images")
+    names = [
+        "--privileged",
+        f"-v /:/host {yard.image}",
+        f"{yard.image} --pid=host",
+        "../../images/json",
+        f"{yard.image}\n",
+    ]
+    role, codebuild = yard.role(), yard.server.client("codebuild")
+    for name in names:
+        environment = {"type": "LINUX_CONTAINER", "image": name, "computeType": "BUILD_GENERAL1_SMALL"}
+        try:
+            build = yard.start("print('never')", role, environment=environment)
+        except codebuild.exceptions.InvalidInputException:
+            continue
+
+        assert yard.server.wait(build)["buildStatus"] == "FAILED", name
