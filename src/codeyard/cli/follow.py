@@ -17,11 +17,18 @@ _AGENT = re.compile(r"\[Container\] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}) (.*)
 _ENTERING = re.compile(r"(?:Entering phase|Phase is) (\w+)")
 _COMPLETE = re.compile(r"Phase complete: (\w+) State: (\w+)")
 _CONTEXT = re.compile(r"Phase context status code: (\S*) Message: (.*)", re.DOTALL)
-_EXITED = re.compile(r"Command did not exit successfully .* exit status (\d+)\Z", re.DOTALL)
+_FAILED = "Command did not exit successfully "
+_LONGEST = 1 << 20  # characters of what the agent says at once
+_EXITED = re.compile(r"Command did not exit successfully .* exit status (\d{1,9})\Z", re.DOTALL)
 
 
 class Follower:
-    """Turns the lines of a log into the events that a Screen knows."""
+    """Turns the lines of a log into the events that a Screen knows.
+
+    What the agent says of a command that failed holds the command, so it may go on for some lines, and ends with what
+    matters: it is whole when the agent's next line comes, or by `close`. Of a command that runs only the first line is
+    told, because nothing tells the others from what it prints.
+    """
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -30,30 +37,53 @@ class Follower:
         self._command: tuple[str, datetime] | None = None
         self._ended: tuple[str, str] | None = None
         self._index = 0
+        self._said: list[str] = []  # lines that may go on
+        self._said_at, self._said_size = datetime.min, 0
 
     def line(self, text: str) -> None:
         """One line, without its end."""
         match = _AGENT.fullmatch(text)
-        if match is None:
-            self._screen.log(LogPiece(False, f"{text}\n".encode()))
+        at = None if match is None else _time(match[1])
+        if match is None or at is None:
+            self._screen.log(LogPiece(self._goes_on(text), f"{text}\n".encode()))
             return
-        at = datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S.%f").replace(tzinfo=UTC)
+        self.close()
         self._entered = self._entered or at
         self._hear(at, match[2])
         self._screen.log(LogPiece(True, f"{text}\n".encode()))
-        self._end_phase(at, match[2])
+        if self._ended is not None and self._ended[1] == "SUCCEEDED":
+            self.close()
+
+    def close(self) -> None:
+        """What the agent said last does not go on."""
+        said, self._said = "\n".join(self._said), []
+        if failed := _EXITED.fullmatch(said):
+            self._end_command(self._said_at, int(failed[1]))
+        elif self._ended is not None and (context := _CONTEXT.fullmatch(said)):
+            self._end_phase(self._said_at, *self._ended, *context.groups())
+
+    def _goes_on(self, text: str) -> bool:
+        """Whether the line belongs to what the agent said."""
+        self._said_size += len(text)
+        if not self._said or self._said_size > _LONGEST:
+            return False
+        self._said.append(text)
+        return True
 
     def _hear(self, at: datetime, said: str) -> None:
         if entering := _ENTERING.fullmatch(said):
-            self._phase, self._entered = entering[1], at
+            self._phase, self._entered, self._index = entering[1], at, 0
             self._screen.event(PhaseStarted(at=at, phase=self._phase))
         elif said.startswith("Running command "):
             self._end_command(at, 0)
             self._command = (said.removeprefix("Running command "), at)
             self._screen.event(CommandStarted(at=at, phase=self._phase, index=self._index, command=self._command[0]))
             self._index += 1
-        elif failed := _EXITED.fullmatch(said):
-            self._end_command(at, int(failed[1]))
+        elif complete := _COMPLETE.fullmatch(said):
+            self._end_command(at, 0)
+            self._ended = (complete[1], complete[2])
+        elif said.startswith(_FAILED) or (self._ended is not None and _CONTEXT.fullmatch(said)):
+            self._said, self._said_at, self._said_size = [said], at, len(said)
 
     def _end_command(self, at: datetime, code: int) -> None:
         if self._command is None:
@@ -67,20 +97,18 @@ class Follower:
             )
         )  # fmt: skip
 
-    def _end_phase(self, at: datetime, said: str) -> None:
-        if complete := _COMPLETE.fullmatch(said):
-            self._end_command(at, 0)
-            self._ended = (complete[1], complete[2])
-        elif self._ended is not None and (context := _CONTEXT.fullmatch(said)):
-            phase, status = self._ended
-            self._ended = None
-            self._screen.event(
-                PhaseEnded(
-                    at=at, phase=phase, status=status, code=context[1], message=context[2],
-                    seconds=(at - (self._entered or at)).total_seconds(),
-                )
-            )  # fmt: skip
-            self._entered = at
+    def _end_phase(self, at: datetime, phase: str, status: str, code: str, message: str) -> None:
+        seconds = (at - (self._entered or at)).total_seconds()
+        self._ended, self._entered = None, at
+        self._screen.event(PhaseEnded(at=at, phase=phase, status=status, code=code, message=message, seconds=seconds))
+
+
+def _time(text: str) -> datetime | None:
+    """None: a build printed what looks like a line of ours, and is no time."""
+    try:
+        return datetime.strptime(text, "%Y/%m/%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen, patience: float = _PATIENCE) -> remote.Build:
@@ -99,6 +127,7 @@ def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen, patie
                 screen.event(Progressed(at=datetime.now(UTC), what="the server does not answer; waiting for it"))
             pause = _SELDOM
         time.sleep(pause)
+    looking.close()
     screen.event(_ended(looking.build))
     return looking.build
 
@@ -111,6 +140,10 @@ class _Looking:
         self._codebuild, self._logs, self._screen = codebuild, logs, screen
         self._follower, self._waiting = Follower(screen), ""
         self._token: str | None = None
+
+    def close(self) -> None:
+        """The log is over."""
+        self._follower.close()
 
     def once(self) -> float:
         """Show what is new; the seconds until it is worth to look again."""
