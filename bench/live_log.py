@@ -2,18 +2,22 @@
 
     python -m bench.live_log [--lines N]
 
-The build prints the time, twenty times a second. One reader polls GetLogEvents each 20 ms, as an AWS client; one follows
-the file from another process; one, in one process with a writer, is woken by it.
+The build prints the time, twenty times a second. One reader polls GetLogEvents each 20 ms, as an AWS client; one has
+the console's server-sent events; one follows the file from another process; one, in one process with a writer, is woken
+by it.
 """
 
 import argparse
 import asyncio
+import re
 import shutil
 import tempfile
 import threading
 import time
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench.report import at, heading, line, ms
 from bench.serving import Server, serving
@@ -43,13 +47,19 @@ def main() -> None:
             server.role()
             client = server.client()
             server.project(client, "prints", _BUILDSPEC.format(lines=options.lines))
-            run = client.call("codebuild", "StartBuild", projectName="prints")["build"]["id"].rpartition(":")[2]
+            id = client.call("codebuild", "StartBuild", projectName="prints")["build"]["id"]
+            run = id.rpartition(":")[2]
             followed: list[float] = []
+            shown: list[float] = []
+            watcher = threading.Thread(target=lambda: _watch(server, id, shown))
+            watcher.start()
             follower = threading.Thread(target=lambda: asyncio.run(_follow(data, run, followed)))
             follower.start()
             polled = _poll(server, run)
             follower.join(30)
+            watcher.join(30)
         _told(f"GetLogEvents, polled each {_POLL * 1000:.0f} ms", polled)
+        _told("the console's server-sent events", shown)
         _told("followed from another process", followed)
         _told("followed in the process that writes", asyncio.run(_in_process(Path(place), options.lines)))
 
@@ -84,6 +94,23 @@ def _poll(server: Server, run: str) -> list[float]:
         over = token == page["nextForwardToken"] and server.statuses().get("IN_PROGRESS", 0) == 0
         token = page["nextForwardToken"]
         time.sleep(_POLL)
+
+
+def _watch(server: Server, build: str, delays: list[float]) -> None:
+    """As a browser that looks at the build's page."""
+    address = urlsplit((server.data / "keys" / "console").read_text().strip())
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=60)
+    connection.request("GET", f"{address.path}?{address.query}")
+    entered = connection.getresponse()
+    entered.read()
+    cookie = (entered.getheader("set-cookie") or "").partition(";")[0]
+    connection.request("GET", f"/console/builds/us-east-1/{build}/events", headers={"Cookie": cookie})
+    for line_ in connection.getresponse():
+        now = time.time()
+        if line_.startswith(b"data:"):
+            delays += [now - int(stamp) / 1e9 for stamp in re.findall(rb"\bt(\d{19})\b", line_.replace(b"\\n", b" "))]
+        if line_.startswith(b"event: end"):
+            return
 
 
 async def _follow(data: Path, run: str, delays: list[float]) -> None:
