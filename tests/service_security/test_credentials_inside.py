@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 from tests.service.servers import log_of
 from tests.service_security.spying import Yard, told
 
+pytestmark = pytest.mark.slow
+
 _GET = "secretsmanager:GetSecretValue"
 
 

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from tests.service.servers import Server
 
+pytestmark = pytest.mark.slow
+
 LIST = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "CodeBuild_20161006.ListProjects"}
 
 

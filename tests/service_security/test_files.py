@@ -12,6 +12,8 @@ import pytest
 from tests.service.servers import Server, process, up
 from tests.service_security.spying import Yard
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "pa55w0rd-of-the-database"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.service_security.spying import Yard
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_data_directory_is_not_there_whatever_path_is_tried(yard: Yard) -> None:
     data = yard.server.data

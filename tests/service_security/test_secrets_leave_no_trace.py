@@ -4,8 +4,12 @@ import json
 import uuid
 from pathlib import Path
 
+import pytest
+
 from tests.service.servers import log_of
 from tests.service_security.spying import Yard
+
+pytestmark = pytest.mark.slow
 
 _GET = "secretsmanager:GetSecretValue"
 

@@ -19,6 +19,8 @@ from tests.service_security.tenants import (
     whole_bucket,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 # ── what the API refuses ──
 
 

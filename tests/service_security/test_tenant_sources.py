@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 from tests.service.servers import Server, log_of
 from tests.service_security.tenants import ENVIRONMENT, Tenant, Victim, contexts, whole_bucket
 
+pytestmark = pytest.mark.slow
+
 # ── sources that reach where they should not ──
 
 

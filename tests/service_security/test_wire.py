@@ -14,6 +14,8 @@ from tests.service.servers import Server, allow, up
 from tests.service.servers import project as make_project
 from tests.wire import generate
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("CODEYARD_WIRE_EXAMPLES", "4"))
 SERVICES = ("codebuild", "logs", "secretsmanager", "ssm", "iam", "sts")
 # They are declined whole, most of them: asking a few tells as much as asking all.
