@@ -58,13 +58,13 @@ def local_endpoint(data: Path) -> Endpoint:
     try:
         told = json.loads((data / "server.json").read_text())
         root = json.loads((data / "keys" / "root").read_text())
+        return Endpoint(told["url"], told["region"], root["id"], root["secret"])
     except PermissionError as error:
         raise Denied(
             f"the server in {data}", f"{error.filename} is for its owner alone.", "Ask them for a key."
         ) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):  # or the files are no server's
         raise NotFound(f"a server in {data}", "none was started there.", _START) from None
-    return Endpoint(told["url"], told["region"], root["id"], root["secret"])
 
 
 def console_link(data: Path) -> str:
