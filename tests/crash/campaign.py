@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -219,7 +220,13 @@ def main() -> int:
                 seed = given.seed or f"{random.SystemRandom().getrandbits(32):08x}"
                 place = Path(tempfile.mkdtemp(prefix=f"crash-{machine.name}-{shape}-"))
                 began = time.monotonic()
-                wrong, history = Campaign(machine, shape, given.builds, seed, place).run()
+                try:
+                    wrong, history = Campaign(machine, shape, given.builds, seed, place).run()
+                except Exception:  # noqa: BLE001 - the next round may tell more
+                    print(f"{machine.name} {shape} seed {seed}: it broke, {place}", flush=True)
+                    traceback.print_exc()
+                    failed += 1
+                    continue
                 strikes = len(history.of("struck"))
                 print(
                     f"{machine.name} {shape} seed {seed}: {given.builds} builds, {strikes} kills, "

@@ -1,6 +1,7 @@
 """Whether a server kept its promises, by the history of a campaign and by what clients and the machine can see."""
 
 import io
+import os
 import time
 import zipfile
 from collections import defaultdict
@@ -137,15 +138,10 @@ def processes_of(runs: list[str], yard: Yard) -> list[tuple[str, int]]:
     return found
 
 
-def _groups(runs: list[str]) -> list[Path]:
-    """Control groups, wherever they are kept."""
-    wanted = set(runs)
-    found = []
-    for above in Path("/sys/fs/cgroup").rglob("*codeyard*"):
-        if above.is_dir():
-            found += [path for path in (above, *above.iterdir()) if path.is_dir() and any(
-                run in path.name for run in wanted)]  # fmt: skip
-    return found
+def _groups(runs: list[str]) -> list[str]:
+    """Control groups, wherever they are kept. Others come and go meanwhile, which `walk` does not mind."""
+    found = (f"{above}/{name}" for above, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    return [group for group in found if any(run in group for run in runs)]
 
 
 def containers() -> list[str]:

@@ -94,7 +94,10 @@ def _check(yard: Yard, build: Any, wanted: Wanted, *, may_fail: bool) -> None:
 def _drive(yard: Yard, disk: Path, *, may_fail: bool) -> None:
     """Builds before, while and after the disk is full."""
     yard.start_all()
-    prepare(yard)
+    try:
+        prepare(yard)
+    except ClientError as error:
+        raise AssertionError(yard.told("server")) from error
     before = [Wanted("alpha", f"before-{number}", "1.0", False) for number in range(3)]
     ids = {_start(yard, each): each for each in before}
     assert None not in ids

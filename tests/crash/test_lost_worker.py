@@ -65,7 +65,7 @@ def _sleeping(yard: Yard) -> str:
     given = [{"name": "NAP", "value": "600"}]
     id = yard.client("codebuild").start_build(projectName="alpha", environmentVariablesOverride=given)["build"]["id"]
     deadline = time.monotonic() + 30
-    while "it sleeps" not in _log(yard, id):
+    while "it sleeps" not in _log(yard, id) or _build(yard, id)["currentPhase"] != "BUILD":
         assert time.monotonic() < deadline, yard.told("one")
         time.sleep(0.05)
     return str(id)
