@@ -130,9 +130,9 @@ def test_a_key_that_leads_out_is_not_fetched(run: Run, bucket: str, server: str,
     assert os.listdir(tmp_path) == ["in"]
 
 
-@given(st.text(max_size=20))
-def test_no_key_leads_out_of_the_directory(key: str) -> None:
-    root = Path("/nonexistent")
+@given(key=st.text(max_size=20))
+def test_no_key_leads_out_of_the_directory(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
+    root = tmp_path_factory.getbasetemp() / "fetched"  # what is made below it is made
     try:
         target = _inside(root, key, key)
     except (CodeyardError, OSError, ValueError):
