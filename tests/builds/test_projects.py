@@ -64,6 +64,12 @@ async def test_no_update_is_lost_to_another_at_the_same_time(projects: Projects)
     assert (found.source_version, found.auto_retry_limit) == ("v", 1)
 
 
+async def test_whether_a_role_may_be_passed_may_depend_on_the_request(projects: Projects, everybody: Everybody) -> None:
+    await projects.create(OWNER, ROOT, project_input(), {"aws:SourceIp": "10.0.0.1"})
+
+    assert everybody.asked[0][2]["aws:SourceIp"] == "10.0.0.1"
+
+
 async def test_who_sets_a_role_must_be_allowed_to_pass_it_to_codebuild(
     projects: Projects, everybody: Everybody
 ) -> None:

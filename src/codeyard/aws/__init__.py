@@ -41,6 +41,7 @@ class Call:
     caller: Caller
     region: str
     request_id: str
+    context: Mapping[str, str] = field(default_factory=dict, repr=False)  # what conditions may ask of the request
 
     @property
     def owner(self) -> Owner:

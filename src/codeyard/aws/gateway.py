@@ -19,6 +19,7 @@ from codeyard.aws import Call, Caller, Handler, Identities, Refused, Resources, 
 from codeyard.aws.bodies import Bodies, Gone, Limits, Receive
 from codeyard.aws.query_wire import QUERY
 from codeyard.aws.recognition import Asked, form_of, recognise, wire_of
+from codeyard.aws.request_context import request_context
 from codeyard.aws.shapes import Model, Unreadable
 from codeyard.aws.signing import Dialect, Request
 from codeyard.aws.validation import violations
@@ -130,7 +131,8 @@ class Gateway:
             caller, region = await self._authenticated(wire, asked.model, request, body)
             self._check_declined(asked)
             values = await _decoded(wire, asked, request, body)
-            context = self._context(scope, request, caller, region)
+            client, secure = (scope.get("client") or ("",))[0], scope.get("scheme") == "https"
+            context = request_context(request, region, self._now(), client, secure=secure)
             output = await self._perform(asked, values, caller, region, request_id, context)
             return asked, None, wire.encode(asked.model, asked.operation, output, request_id)
         except Unreadable as error:
@@ -154,30 +156,13 @@ class Gateway:
             raise Refused(code, "Credential should be scoped to a valid region.", 403 if wire is QUERY else 400)
         return verified.key.caller, verified.region
 
-    def _context(self, scope: Scope, request: Request, caller: Caller, region: str) -> dict[str, str]:
-        """What conditions of any policy may ask for."""
-        now = self._now()
-        context = {
-            "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "aws:EpochTime": str(int(now.timestamp())),
-            "aws:PrincipalAccount": caller.account,
-            "aws:PrincipalArn": caller.role or caller.arn,
-            "aws:RequestedRegion": region,
-            "aws:SecureTransport": "true" if scope.get("scheme") == "https" else "false",
-            "aws:UserAgent": request.header("user-agent") or "",
-            "aws:userid": caller.id,
-        }
-        if scope.get("client"):
-            context["aws:SourceIp"] = scope["client"][0]
-        return context
-
     async def _perform(
         self, asked: Asked, values: Shape, caller: Caller, region: str, request_id: str, context: Mapping[str, str]
     ) -> Shape:
         """Authorise, handle."""
         service, name = asked.model.service, asked.operation.name
         handler, resources = self._served[service].operations[name]
-        call = Call(service, name, values, caller, _GLOBAL.get(service, region), request_id)
+        call = Call(service, name, values, caller, _GLOBAL.get(service, region), request_id, context)
         action = f"{asked.model.signing_name}:{name}"
         if action not in _FREE:
             resource = resources(call)

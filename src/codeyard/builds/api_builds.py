@@ -69,7 +69,7 @@ class BuildOperations:
         role = call.input.get("serviceRoleOverride")
         if role is not None:
             check_role(role, call.owner.account)
-            await self._identities.authorise(call.caller, "iam:PassRole", (role,), _PASSED_TO)
+            await self._identities.authorise(call.caller, "iam:PassRole", (role,), {**call.context, **_PASSED_TO})
             await self._require_role(call.owner, role, call.owner.arn(f"project/{name}"))
         build = await self._control.start(call.owner, name, call.input, call.caller.name)
         return {"build": self._wire(build)}

@@ -54,12 +54,13 @@ class ProjectOperations:
 
     @operation("CreateProject", named("name"))
     async def create_project(self, call: Call) -> Shape:
-        project = await self._projects.create(call.owner, call.caller, call.input)
+        project = await self._projects.create(call.owner, call.caller, call.input, call.context)
         return {"project": to_wire(project, call.owner)}
 
     @operation("UpdateProject", named("name"))
     async def update_project(self, call: Call) -> Shape:
-        project = await self._projects.update(call.owner, call.caller, call.input["name"], call.input)
+        given = call.input
+        project = await self._projects.update(call.owner, call.caller, given["name"], given, call.context)
         return {"project": to_wire(project, call.owner)}
 
     @operation("DeleteProject", named("name"))
@@ -104,6 +105,7 @@ class SharingOperations:
             given["projectArn"],
             Visibility(given["projectVisibility"]),
             given.get("resourceAccessRole"),
+            call.context,
         )
         answer: dict[str, Any] = {
             "projectArn": call.owner.arn(project.resource),

@@ -3,7 +3,7 @@
 import json
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,6 +24,8 @@ PAGE = 100  # names
 _PASSED_TO = {"iam:PassedToService": "codebuild.amazonaws.com"}
 _COLUMNS = {"NAME": None, "CREATED_TIME": "created", "LAST_MODIFIED_TIME": "last_modified"}
 
+Context = Mapping[str, str]
+_NONE: Context = {}
 # Of an owner, a role's ARN, and the ARN of what it is to be taken on for.
 RequireRole = Callable[[Owner, str, str], Awaitable[None]]
 
@@ -36,11 +38,14 @@ class Projects:
     ) -> None:
         self._database, self._identities, self._require_role, self._now = database, identities, require_role, now
 
-    async def create(self, owner: Owner, caller: Caller, given: Shape) -> Project:
-        """Refused: InvalidInput-, ResourceAlreadyExists-, AccountLimitExceeded-, AccessDeniedException."""
+    async def create(self, owner: Owner, caller: Caller, given: Shape, context: Context = _NONE) -> Project:
+        """`context` is what conditions may ask of the request, where a role is passed.
+
+        Refused: InvalidInput-, ResourceAlreadyExists-, AccountLimitExceeded-, AccessDeniedException.
+        """
         project = created(given, self._now(), cache_scope=uuid.uuid4().hex)
         for role in project.roles:
-            await self._pass(owner, caller, role, owner.arn(project.resource))
+            await self._pass(owner, caller, role, owner.arn(project.resource), context)
 
         def insert(tx: Tx) -> None:
             if table.count_projects(tx, owner) >= MOST and table.find_project(tx, owner, project.name) is None:
@@ -55,12 +60,12 @@ class Projects:
             raise Refused("ResourceAlreadyExistsException", text) from None
         return project
 
-    async def update(self, owner: Owner, caller: Caller, name: str, given: Shape) -> Project:
+    async def update(self, owner: Owner, caller: Caller, name: str, given: Shape, context: Context = _NONE) -> Project:
         """A member that is given replaces what was there. Refused, as `create`, and ResourceNotFoundException."""
         batch = given.get("buildBatchConfig") or {}
         for role in (given.get("serviceRole"), batch.get("serviceRole")):
             if role is not None:
-                await self._pass(owner, caller, role, arn_of(owner, name))
+                await self._pass(owner, caller, role, arn_of(owner, name), context)
         now = self._now()
         return await self._change(owner, name, lambda was: updated(was, given, now))
 
@@ -110,11 +115,12 @@ class Projects:
         await self._change(owner, name, lambda was: replace(was, cache_scope=uuid.uuid4().hex))
 
     async def set_visibility(
-        self, owner: Owner, caller: Caller, arn: str, visibility: Visibility, role: str | None
-    ) -> Project:
+        self, owner: Owner, caller: Caller, arn: str, visibility: Visibility, role: str | None,
+        context: Context = _NONE,
+    ) -> Project:  # fmt: skip
         """Show the builds to all, or to nobody else (reference 11.3). Refused, as `update`."""
         if role is not None:
-            await self._pass(owner, caller, role, arn_of(owner, arn))
+            await self._pass(owner, caller, role, arn_of(owner, arn), context)
         alias, now = secrets.token_urlsafe(48), self._now()
 
         def shown(was: Project) -> Project:
@@ -130,9 +136,9 @@ class Projects:
 
         return await self._change(owner, arn, shown)
 
-    async def _pass(self, owner: Owner, caller: Caller, role: str, source: str) -> None:
+    async def _pass(self, owner: Owner, caller: Caller, role: str, source: str, context: Context) -> None:
         check_role(role, owner.account)
-        await self._identities.authorise(caller, "iam:PassRole", (role,), _PASSED_TO)
+        await self._identities.authorise(caller, "iam:PassRole", (role,), {**context, **_PASSED_TO})
         await self._require_role(owner, role, source)
 
     async def _change(self, owner: Owner, name: str, change: Callable[[Project], Project]) -> Project:

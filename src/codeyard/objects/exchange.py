@@ -58,7 +58,7 @@ class Exchange:
     verified: Verified
     identities: Identities
     receive: Receive = field(repr=False)
-    source_ip: str = ""
+    context: Mapping[str, str] = field(default_factory=dict)  # what conditions may ask of the request
     patience: float = PATIENCE  # seconds without a byte of the body
 
     @property
@@ -74,9 +74,7 @@ class Exchange:
         name = self.asked.bucket if bucket is None else bucket
         arn = f"arn:aws:s3:::{name or '*'}" + (f"/{key}" if key is not None else "")
         told = {f"s3:{name.replace('_', '-')}": value for name, value in context.items()}
-        await self.identities.authorise(
-            self.caller, f"s3:{action}", (arn,), {"aws:SourceIp": self.source_ip, **told}
-        )  # fmt: skip
+        await self.identities.authorise(self.caller, f"s3:{action}", (arn,), {**self.context, **told})
 
     def body(self, limit: int) -> Body:
         return Body(self.receive, self.asked.headers, self.verified, limit, self.patience)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from codeyard.aws import Identities, Refused
+from codeyard.aws.request_context import request_context
 from codeyard.aws.sigv4 import Dialect, Request, Verified, scope_of, verify
 from codeyard.errors import CodeyardError, Denied
 from codeyard.objects import Encryption
@@ -79,8 +80,9 @@ class S3:
         operation = self._operations.get(wanted.operation)
         if operation is None:
             raise not_implemented()
-        client = (scope.get("client") or ("",))[0]
-        return await operation(Exchange(wanted, verified, self._identities, receive, client, self._patience))
+        client, secure = (scope.get("client") or ("",))[0], scope.get("scheme") == "https"
+        context = request_context(request, verified.region, self._now(), client, secure=secure)
+        return await operation(Exchange(wanted, verified, self._identities, receive, context, self._patience))
 
     async def _verified(self, wanted: Asked) -> Verified:
         if is_old_link(wanted):

@@ -197,7 +197,7 @@ class SecretValueOperations:
 
     async def _permit(self, call: Call, arn: str) -> None:
         if self._identities is not None:
-            await self._identities.authorise(call.caller, "secretsmanager:GetSecretValue", (arn,), {})
+            await self._identities.authorise(call.caller, "secretsmanager:GetSecretValue", (arn,), call.context)
         elif call.caller.role is not None:
             message = f"User: {call.caller.arn} is not authorized to perform: secretsmanager:GetSecretValue on "
             raise Refused("AccessDeniedException", f"{message}resource: {arn}")
