@@ -195,7 +195,8 @@ def artifacts(build: str, directory: Path | None, as_json: bool) -> None:
                     _download(s3, bucket, each["Key"], _target(directory, each["Key"], key))
             if directory is not None and not as_json:
                 total = sum(each["Size"] for each in objects)
-                click.echo(f"{counted(len(objects), 'file')} ({size(total)}) of s3://{bucket}/{key} in {directory}")
+                what = f"{counted(len(objects), 'file')} ({size(total)})"
+                click.echo(f"{what} of s3://{bucket}/{printable(key)} in {directory}")
 
 
 def _begun(codebuild: Any, build: remote.Build, following: bool, as_json: bool, no_color: bool) -> int:
@@ -275,12 +276,15 @@ def _target(directory: Path, name: str, key: str) -> Path:
 
 def _download(s3: Any, bucket: str, key: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f".{target.name}.{os.getpid()}.part")
+    staged = target.with_name(f".{os.getpid()}.part")  # however long its own name is
     body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-    with staged.open("wb") as file:
-        for chunk in body.iter_chunks(1 << 20):
-            file.write(chunk)
-    staged.replace(target)
+    try:
+        with staged.open("wb") as file:
+            for chunk in body.iter_chunks(1 << 20):
+                file.write(chunk)
+        staged.replace(target)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _print_json(items: list[dict[str, Any]]) -> None:
