@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from codeyard.aws import Refused
 from codeyard.builds import projects_table, table
@@ -272,6 +273,47 @@ async def test_waiting_builds_are_told_their_places(service: Service) -> None:
 
     assert [places[build.run].position for build in builds[1:]] == [1, 2]
     assert places[builds[2].run].reason == "Waiting for 2 CPUs and 4 GiB of memory: 1 build before it."
+
+
+async def test_of_many_who_ask_for_places_at_once_one_looks(service: Service, database: SqlDatabase) -> None:
+    await service.create()
+    await service.start()
+    looked: list[Any] = []
+    control = service.control()
+    event.listen(database.engine, "begin", looked.append)
+
+    answers = await asyncio.gather(*(control.places() for _ in range(50)))
+
+    assert len(looked) == 1
+    assert all(answer is answers[0] for answer in answers)
+
+
+async def test_a_build_that_was_just_started_has_a_place(service: Service) -> None:
+    await service.create()
+    control = service.control()
+    await control.places()
+
+    build = await control.start(OWNER, "site", {}, "root")
+
+    assert build.run in await control.places()
+
+
+async def test_a_row_that_cannot_be_read_does_not_end_the_sweeping_of_others(
+    service: Service, database: SqlDatabase
+) -> None:
+    await service.create(queuedTimeoutInMinutes=5)
+    first, second = await service.start(), await service.start()
+    await database.write(
+        lambda tx: tx.execute(table.builds.update().where(table.builds.c.run == first.run).values(progress="?"))
+    )
+    service.clock.pass_by(minutes=5)
+
+    async with Sweeper(service.db, service.clock, every=0.01):
+        await asyncio.sleep(0.1)
+        await database.write(lambda tx: tx.execute(table.builds.delete().where(table.builds.c.run == first.run)))
+        (row,) = await service.ended(second)
+
+    assert row.build.status is Status.TIMED_OUT
 
 
 async def test_builds_that_waited_too_long_time_out_with_no_worker_there(service: Service) -> None:

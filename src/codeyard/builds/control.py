@@ -66,6 +66,7 @@ class BuildControl:
         self._stop_patience = stop_patience
         self._places: dict[str, Place] = {}
         self._places_until = 0.0
+        self._placing = asyncio.Lock()
 
     async def start(self, owner: Owner, project: str, given: Shape, initiator: str) -> StoredBuild:
         """A new build, or the one that this token has started. `given` is StartBuild's input.
@@ -153,11 +154,16 @@ class BuildControl:
 
     async def places(self) -> dict[str, Place]:
         """Where every waiting build stands, by run: as it was half a second ago, at the most."""
-        if time.monotonic() >= self._places_until:
-            limit, now = self._limits.account, self._now()
-            self._places = await self._db.read(lambda tx: claiming.waiting_places(tx, limit, now))
-            self._places_until = time.monotonic() + _PLACES_LAST
-        return self._places
+        async with self._placing:  # of those who ask at once one looks, for that is much work
+            if time.monotonic() >= self._places_until:
+                limit, now = self._limits.account, self._now()
+                self._places_until = time.monotonic() + _PLACES_LAST  # a start meanwhile takes it back
+                try:
+                    self._places = await self._db.read(lambda tx: claiming.waiting_places(tx, limit, now))
+                except BaseException:
+                    self._places_until = 0.0
+                    raise
+            return self._places
 
     def _check_limits(self, tx: Tx, owner: Owner, project: str, limit: int | None) -> None:
         """AccountLimitExceededException, if that is what the settings want (reference 2.9)."""

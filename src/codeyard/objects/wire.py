@@ -140,13 +140,15 @@ async def _send(answer: Answer, receive: Receive, send: Send, id: str, *, bodile
     if isinstance(content, bytes) and answer.status not in (204, 304):
         headers.setdefault("content-length", str(len(content)))
     raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    start = {"type": "http.response.start", "status": answer.status, "headers": raw}
     if isinstance(content, bytes):
+        await send(start)
         await send({"type": "http.response.body", "body": b"" if bodiless else content})
         return
     leaving = asyncio.ensure_future(_left(receive))
     try:
         with content.source:
+            await send(start)
             await _stream(content, send, leaving)
     except (TimeoutError, CodeyardError) as error:
         _log.warning("s3_download_broken request=%s error=%s", id, error)  # the client sees that it is not all there
