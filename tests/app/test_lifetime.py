@@ -1,0 +1,107 @@
+"""What a server's processes tell each other; tests/service starts and ends whole ones."""
+
+from contextlib import AsyncExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeyard.app.building import Door
+from codeyard.app.lifetime import _door_to, _environment, _own_door, _shown, _worker_address
+from codeyard.config import Config, OverLimit
+from codeyard.errors import Invalid
+
+# Of the server alone, or what a worker process is told otherwise: see `_environment`.
+_SERVERS = {"data", "listen", "url", "workers", "worker", "worker_listen", "worker_url", "cpus", "memory", "console"}
+
+
+def config(**given: Any) -> Config:
+    return Config(data=Path("/nowhere"), **given)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "unsafe_process": st.booleans(),
+            "privileged": st.booleans(),
+            "local_sources": st.booleans(),
+            "host_git": st.booleans(),
+            "account_limit": st.integers(0, 9),
+            "over_limit": st.sampled_from(OverLimit),
+            "builds": st.integers(0, 9),
+            "lease": st.floats(0.01, 3600),
+            "poll": st.floats(0.01, 3600),
+            "curated_images": st.sampled_from(["machine", "docker"]),
+            "account": st.just("111122223333"),
+            "region": st.just("eu-west-1"),
+            "bucket": st.just("s3://bucket/prefix"),
+            "objects": st.just("http://127.0.0.1:9000"),
+            "database": st.just("postgresql://me:p%40ss@127.0.0.1/name"),
+            "vault_key": st.just("/keys/vault.key"),
+        },
+    ),
+    st.integers(1, 8),
+)
+def test_a_worker_process_has_the_servers_settings(given: dict[str, Any], workers: int) -> None:
+    settings = config(workers=workers, **given)
+    told = Config.load(settings.data, {}, _environment(settings, "one-2"))
+
+    kept = [each.name for each in fields(Config) if each.name not in _SERVERS]
+    assert {name: getattr(told, name) for name in kept if name != "database"} == {
+        name: getattr(settings, name) for name in kept if name != "database"
+    }
+    assert told.database_url == settings.database_url
+    assert (told.worker, told.workers) == ("one-2", 0)
+
+
+@given(st.integers(1, 8), st.floats(0.5, 64), st.floats(0.5, 512))
+def test_and_its_share_of_the_machine(workers: int, cpus: float, memory: float) -> None:
+    settings = config(workers=workers, cpus=cpus, memory=memory)
+    told = Config.load(settings.data, {}, _environment(settings, "one"))
+
+    assert told.cpus * workers == pytest.approx(cpus)
+    assert told.memory * workers == pytest.approx(memory, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("listen", "door"),
+    [
+        ("127.0.0.1:4599", Door("http://127.0.0.1:4599", "127.0.0.1", 4599)),
+        ("localhost:1", Door("http://127.0.0.1:1", "127.0.0.1", 1)),
+        ("0.0.0.0:4599", Door("http://127.0.0.1:4599", "127.0.0.1", 4599)),
+        ("10.1.2.3:4599", Door("http://10.1.2.3:4599", "10.1.2.3", 4599)),
+    ],
+)
+def test_builds_of_a_server_reach_it_where_it_listens(listen: str, door: Door) -> None:
+    assert _own_door(config(listen=listen)) == door
+
+
+async def test_those_of_another_process_reach_it_on_the_loopback() -> None:
+    async with AsyncExitStack() as stack:
+        here = await _door_to(config(url="http://127.0.0.1:4599"), stack)
+        elsewhere = await _door_to(config(url="http://10.1.2.3:4599"), stack)
+
+        assert here == Door("http://127.0.0.1:4599", "127.0.0.1", 4599)
+        assert elsewhere.url.startswith("http://127.0.0.1:")
+        assert (elsewhere.host, elsewhere.port) == ("10.1.2.3", 4599)
+
+
+@pytest.mark.parametrize("url", ["https://ci.example.com:4599", "http://ci.example.com"])
+async def test_where_it_cannot_be_reached_so_a_worker_does_not_start(url: str) -> None:
+    async with AsyncExitStack() as stack:
+        with pytest.raises(Invalid, match="HOST:PORT"):
+            await _door_to(config(url=url), stack)
+
+
+def test_a_database_is_shown_without_its_password() -> None:
+    assert "s3cret" not in _shown("postgresql://me:s3cret@127.0.0.1/name")
+    assert "127.0.0.1/name" in _shown("postgresql://me:s3cret@127.0.0.1/name")
+
+
+def test_a_worker_listens_where_it_is_told() -> None:
+    assert _worker_address(config()) == ("127.0.0.1", 0)
+    assert _worker_address(config(worker_listen="[::1]:9")) == ("::1", 9)
