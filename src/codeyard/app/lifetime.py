@@ -113,7 +113,7 @@ async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
         parts = await stack.enter_async_context(opened(config))
         if config.workers:
             control = control_of(parts, lambda: None)
-            stack.enter_context(_processes(config, ending))
+            await stack.enter_async_context(_processes(config, ending))
         else:
             stack.enter_context(alone(config.data, f"worker-{worker_name(config)}"))  # or `codeyard worker` has it
             poll = max(config.poll, _POLL_WOKEN)
@@ -354,8 +354,8 @@ def _worker_address(config: Config) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-@contextmanager
-def _processes(config: Config, ending: asyncio.Event) -> Iterator[None]:
+@asynccontextmanager
+async def _processes(config: Config, ending: asyncio.Event) -> AsyncIterator[None]:
     """Worker processes beside this one, started again if they end, told to end when we do."""
     first = worker_name(config)
     names = [first if number == 1 else f"{first}-{number}" for number in range(1, config.workers + 1)]
@@ -363,8 +363,9 @@ def _processes(config: Config, ending: asyncio.Event) -> Iterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
+        for task in tasks if not ending.is_set() else ():
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # they are gone when we are
 
 
 async def _keep_going(config: Config, name: str, ending: asyncio.Event) -> None:
