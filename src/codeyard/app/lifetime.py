@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,7 @@ from codeyard.executors.loopback import listen_here
 
 _BUILD = "build.run"  # stored with every workflow that began: never another
 _MANY = 10_000  # builds at the same time, where nobody sets a limit
+_THREADS = 64  # made as they are needed, for what blocks: files, buckets
 _GOODBYE = 5  # seconds for clients to get their answers
 _AGAIN, _AGAIN_AT_MOST = 0.5, 30.0  # seconds until a worker process that ended is started again
 _HANDOVER = 10.0  # seconds for the last worker of a name to end: `up` was killed, and started again at once
@@ -79,6 +81,8 @@ def _run(
     async def run() -> None:
         ending = asyncio.Event()
         loop = asyncio.get_running_loop()
+        # asyncio would have four more than there are CPUs: a few builds that upload would hold up all reading of logs.
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "work"))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _signalled, ending)
         await body(config, ending)
