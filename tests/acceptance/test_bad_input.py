@@ -1,8 +1,8 @@
 """Hostile and broken things: each ends in a clear error or the right status, with nothing outside touched."""
 
 import os
-import resource
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -300,16 +300,16 @@ def test_names_that_are_no_identifiers_do_not_break_later_commands(yard: Yard) -
 def _peak(yard: Yard, command: str) -> tuple[subprocess.CompletedProcess[bytes], int]:
     """Run the command's build with the real program; its largest memory, in MiB."""
     write_tree(yard.source, {"buildspec.yml": text_of(phases(build=[command]))})
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    script = f"{' '.join(map(_quoted, yard.arguments()))} > /dev/null 2>{yard.root}/err; c=$?; exit $c"
-    ended = subprocess.run(
-        ["/bin/sh", "-c", f"({script}) & p=$!; wait $p"], cwd=yard.root, env=yard.environment(), timeout=110
+    # In a process of its own, for the largest of all children is what is told, those of earlier tests included.
+    measure = (
+        "import resource, subprocess, sys; ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(ended.returncode)"
     )
-    return ended, max(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, before) // 1024
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+    ended = subprocess.run(
+        [sys.executable, "-c", measure, *yard.arguments()],
+        cwd=yard.root, env=yard.environment(), timeout=110, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    return ended, int(ended.stdout) // 1024
 
 
 @pytest.mark.parametrize("size", [300, pytest.param(2048, marks=pytest.mark.slow)])
