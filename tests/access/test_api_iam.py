@@ -160,3 +160,22 @@ def test_what_is_not_kept_is_declined_with_the_reason(cloud: Cloud) -> None:
 
     assert found[0].startswith("UnsupportedOperation")
     assert "roles with their policies" in found[1]
+
+
+def test_a_role_is_allowed_by_its_whole_arn(cloud: Cloud) -> None:
+    """Its path too: "Using paths … you can grant permissions to a whole path" (IAM identifiers)."""
+    iam = cloud.client("iam")
+    for path in ("/admin/", "/ci/"):
+        iam.create_role(RoleName=f"of-{path[1:-1]}", Path=path, AssumeRolePolicyDocument=trust())
+    arns = f"arn:aws:iam::{ACCOUNT}:role"
+    barred = cloud.client(
+        "iam", cloud.as_role("barred", allowing("*"), allowing("iam:*", on=f"{arns}/admin/*", effect="Deny"))
+    )
+    within = cloud.client("iam", cloud.as_role("within", allowing("iam:*", on=f"{arns}/ci/*")))
+
+    assert refusal(barred.delete_role, RoleName="of-admin")[0] == "AccessDenied"
+    assert refusal(within.get_role, RoleName="of-admin")[0] == "AccessDenied"
+    assert within.get_role(RoleName="of-ci")["Role"]["Path"] == "/ci/"
+    assert refusal(within.get_role, RoleName="absent")[0] == "AccessDenied"
+    within.create_role(RoleName="another", Path="/ci/", AssumeRolePolicyDocument=trust())
+    barred.delete_role(RoleName="of-ci")

@@ -47,8 +47,26 @@ def encoded(document: str) -> str:
 
 
 def role_resource(call: Call) -> str:
-    """The role an operation speaks of, for policies. Its path is not in the input."""
+    """The role an operation speaks of, as far as its input says: see `RoleArns` for the path."""
     return f"arn:aws:iam::{call.caller.account}:role/{call.input['RoleName']}"
+
+
+class RoleArns:
+    """The ARNs that a policy must allow, with the paths of roles, which only the database knows."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def exact(self, call: Call, resources: tuple[str, ...]) -> tuple[str, ...]:
+        """The ARN of the role that a call names, if there is one; `resources` otherwise.
+
+        A Deny of `role/admin/*` would not fit `role/NAME`, nor would an Allow of it.
+        """
+        name = call.input.get("RoleName") if call.caller.role else None  # the root may do everything anyway
+        if name is None or call.operation == "CreateRole":  # which says the path itself
+            return resources
+        role = await self._db.read(lambda tx: table.role_named(tx, call.caller.account, name))
+        return resources if role is None else (str(role.arn),)
 
 
 class RoleRows:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from codeyard.access.answers import RoleRows
+from codeyard.access.answers import RoleArns, RoleRows
 from codeyard.access.api_access_keys import AccessKeyOperations
 from codeyard.access.api_iam import RoleOperations
 from codeyard.access.api_role_policies import RolePolicyOperations
@@ -35,6 +35,7 @@ def services(
         _ERRORS,
         other="this IAM has roles with their policies, and the root's access keys; users, groups, managed policies "
         "of your own and the rest of it are not kept.",
+        exact=RoleArns(db).exact,
     )
     sts = Service(
         "sts",
