@@ -38,6 +38,7 @@ class Config:
     data: Path = field(metadata={"about": "The directory of all that the server keeps."})
     listen: str = _setting("127.0.0.1:4599", "HOST:PORT of the API and the console. Port 0 takes a free one.")
     url: str = _setting("", "What clients call the server, if not http://LISTEN: behind a proxy, say.")
+    api: str = _setting("", "http://HOST:PORT at which workers and builds reach the API, if not at URL.")
     database: str = _setting("", "sqlite:////FILE or postgresql://USER:PASSWORD@HOST/NAME; empty: a file in DATA.")
     workers: int = _setting(0, "Worker processes beside the server; 0 builds in the server's own process.")
     worker: str = _setting(
@@ -137,7 +138,7 @@ def _mistakes(config: Config) -> list[str]:
         host, colon, port = getattr(config, name).rpartition(":")
         if not colon or not host or not port.isdigit() or int(port) > 65535:
             wrong.append(f"{name} {getattr(config, name)!r} is not HOST:PORT")
-    urls = {name: getattr(config, name) for name in ("url", "worker_url")}
+    urls = {name: getattr(config, name) for name in ("url", "api", "worker_url")}
     wrong += [
         f"{name} {url!r} does not begin with http:// or https://"
         for name, url in urls.items()

@@ -15,7 +15,19 @@ from codeyard.config import Config, OverLimit
 from codeyard.errors import Invalid
 
 # Of the server alone, or what a worker process is told otherwise: see `_environment`.
-_SERVERS = {"data", "listen", "url", "workers", "worker", "worker_listen", "worker_url", "cpus", "memory", "console"}
+_SERVERS = {
+    "data",
+    "listen",
+    "url",
+    "api",
+    "workers",
+    "worker",
+    "worker_listen",
+    "worker_url",
+    "cpus",
+    "memory",
+    "console",
+}
 
 
 def config(**given: Any) -> Config:

@@ -44,9 +44,12 @@ def test_other_types_go_nowhere(kind: ArtifactsType) -> None:
 
 
 def test_secondary_artifacts_go_by_their_identifiers() -> None:
-    found = targets_of((replace(PLAIN, artifact_identifier="docs", name="d"),), "app", KEY)
+    named = replace(PLAIN, artifact_identifier="docs", name="d")
+    nameless = replace(PLAIN, artifact_identifier="more", name=None)
 
-    assert {name: target.name for name, target in found.items()} == {"docs": "d"}
+    found = targets_of((named, nameless), KEY)
+
+    assert {name: target.name for name, target in found.items()} == {"docs": "d", "more": "more"}
 
 
 @pytest.mark.parametrize(

@@ -339,11 +339,11 @@ def _own_door(config: Config) -> Door:
 
 async def _door_to(config: Config, stack: AsyncExitStack) -> Door:
     """To the API of another process, from a port of our own on the loopback, for that is where builds may ask."""
-    base = public_url(config)
+    base = config.api or public_url(config)
     scheme, _, rest = base.partition("://")
     host, _, port_text = rest.partition("/")[0].rpartition(":")
     if scheme != "http" or not port_text.isdigit():
-        raise Invalid(f"url {base!r}", "builds reach the API by http://HOST:PORT.", "Give that with --url.")
+        raise Invalid(f"the API at {base!r}", "builds reach it by http://HOST:PORT.", "Give that as the setting `api`.")
     host = host.strip("[]")
     if host in ("127.0.0.1", "localhost"):
         return Door(f"http://127.0.0.1:{port_text}", "127.0.0.1", int(port_text))
@@ -380,12 +380,12 @@ async def _keep_going(config: Config, name: str, ending: asyncio.Event) -> None:
             env=_environment(config, name), stdin=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         began = asyncio.get_running_loop().time()
+        either = asyncio.ensure_future(process.wait()), asyncio.ensure_future(ending.wait())
         try:
-            await asyncio.wait(
-                {asyncio.ensure_future(process.wait()), asyncio.ensure_future(ending.wait())},
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for waiting in either:
+                waiting.cancel()
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.terminate()
@@ -404,7 +404,8 @@ def _environment(config: Config, name: str) -> dict[str, str]:
     """Our settings for a worker process: its share of the machine, by the environment, which it reads as we did."""
     share = capacity(config, config.workers)
     told = {
-        "database": config.database_url, "url": f"http://{config.listen}", "worker": name, "workers": "0",
+        "database": config.database_url, "url": public_url(config), "api": f"http://{config.listen}",
+        "worker": name, "workers": "0",
         "region": config.region, "account": config.account, "vault_key": config.vault_key, "executor": config.executor,
         "unsafe_process": str(config.unsafe_process), "privileged": str(config.privileged),
         "local_sources": str(config.local_sources), "host_git": str(config.host_git),

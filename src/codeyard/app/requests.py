@@ -35,7 +35,7 @@ def settings_of(
         overrides=stored.variables,
         project_variables=environment.environment_variables,
         artifacts=target_of(project.artifacts, project.name, key),
-        secondary_artifacts=targets_of(project.secondary_artifacts, project.name, key),
+        secondary_artifacts=targets_of(project.secondary_artifacts, key),
         cache=cache is not None,
         cache_scope=None if cache is None else cache.scope,
         timeout=timedelta(minutes=project.timeout_in_minutes),

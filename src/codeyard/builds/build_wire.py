@@ -90,19 +90,19 @@ def _artifacts(stored: StoredBuild, artifacts: ProjectArtifacts, identifier: str
     made: Mapping[str, Any] = next(
         (each for each in stored.facts.get("artifacts", ()) if each["identifier"] == identifier), {}
     )
-    location = made.get("location") or expected_location(stored, artifacts)
+    location = made.get("location") or expected_location(stored, artifacts, identifier)
     sums = stored.facts.get("artifact_sums", {}).get(identifier, {})
     return build_artifacts_to_wire(artifacts, location, sums)
 
 
-def expected_location(stored: StoredBuild, artifacts: ProjectArtifacts) -> str:
+def expected_location(stored: StoredBuild, artifacts: ProjectArtifacts, identifier: str = "") -> str:
     """The ARN where the artifact will be, unless the buildspec names it otherwise; "" if there is to be none."""
     if artifacts.type is not ArtifactsType.S3 or not artifacts.location:
         return ""
     key = publish.layout(
         artifacts.path,
         publish.NamespaceType((artifacts.namespace_type or Namespace.NONE).value),
-        artifacts.name or stored.id.project,
+        artifacts.name or identifier or stored.id.project,
         stored.run,
         publish.Packaging((artifacts.packaging or Packaging.NONE).value),
     )

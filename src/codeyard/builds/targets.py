@@ -40,10 +40,10 @@ def target_of(artifacts: ProjectArtifacts, project: str, encryption_key: str) ->
     )
 
 
-def targets_of(artifacts: tuple[ProjectArtifacts, ...], project: str, encryption_key: str) -> dict[str, ArtifactTarget]:
-    """Those of the secondary artifacts, by identifier."""
-    found = {each.artifact_identifier: target_of(each, project, encryption_key) for each in artifacts}
-    return {name: target for name, target in found.items() if name is not None and target is not None}
+def targets_of(artifacts: tuple[ProjectArtifacts, ...], encryption_key: str) -> dict[str, ArtifactTarget]:
+    """Those of the secondary artifacts, by identifier. One without a name has that: they may share a bucket."""
+    found = {name: target_of(each, name, encryption_key) for each in artifacts if (name := each.artifact_identifier)}
+    return {name: target for name, target in found.items() if target is not None}
 
 
 def cache_of(cache: ProjectCache, project: str) -> CachePlace | None:
