@@ -71,7 +71,8 @@ def tell(tmp_path: Path, url: str, what: str, **environment: str) -> list[str]:
     src = str(Path(__file__).parents[2] / "src")
     subprocess.run(
         [sys.executable, "-c", STORY, what, url, str(told), f"story of {tmp_path}"],
-        env={**os.environ, "PYTHONPATH": src, "WHO": f"me of {tmp_path}", **environment}, check=False, timeout=60, stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": src, "WHO": f"me of {tmp_path}", **environment},
+        check=False, timeout=60, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return told.read_text().splitlines() if told.exists() else []
 

@@ -1,4 +1,4 @@
-"""The tables that the migrations make are those that the code declares, on both dialects; several processes may start."""
+"""The tables that the migrations make are those that the code declares; several processes may start at once."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
