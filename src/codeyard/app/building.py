@@ -198,6 +198,10 @@ class _Work:
         means.behind[stored.run] = lambda: _size(spec.spool) - log.read
         try:
             finished = await run_build(self._settings(), sources, tools, steps)
+        except Exception:
+            with suppress(OSError):  # the disk is full, perhaps: what is open is closed all the same
+                log.close()
+            raise
         finally:
             del means.behind[stored.run]
         if not over:

@@ -298,8 +298,9 @@ async def _worker(parts: Parts, door: Door, address: str, poll: float) -> AsyncI
     listeners: dict[str, Callable[[Event], None]] = {}
 
     def told(stored: StoredBuild, event: Event) -> None:
-        heard = listeners.setdefault(stored.run, parts.metrics.build(stored.build.started))
-        heard(event)
+        if stored.run not in listeners:
+            listeners[stored.run] = parts.metrics.build(stored.build.started)
+        listeners[stored.run](event)
         if event.kind == "build_ended":
             listeners.pop(stored.run, None)
             parts.tail.ended(stored.run)

@@ -13,7 +13,7 @@ from codeyard.builds.model import Build, Context
 from codeyard.builds.run import Finished
 from codeyard.builds.stored import StoredBuild
 from codeyard.durable import Answer, Steps
-from codeyard.errors import CodeyardError
+from codeyard.errors import CodeyardError, Fault
 from codeyard.events import Event
 from codeyard.store import Database, Tx
 
@@ -23,6 +23,7 @@ Kill = Callable[[StoredBuild], Awaitable[None]]
 Told = Callable[[StoredBuild, Event], None]
 
 _log = logging.getLogger(__name__)
+_REMAINS_AT_MOST = 60.0  # seconds until it is tried again to end what is left of a build
 _AGAIN, _AGAIN_AT_MOST = 0.1, 5.0  # seconds until a database is asked again that did not answer
 _TOGETHER = 0.05  # seconds: the phases of a quick build follow each other faster than rows are written
 _REASON_AT_MOST = 4096
@@ -72,13 +73,22 @@ class Minder:
         """Leave nothing running of a build that others ended, who took us for dead. Its row stays as it is."""
         stop = asyncio.Event()
         stop.set()
-        try:
-            if self._kill is not None:
-                await self._kill(stored)
+        pause = _AGAIN
+        while True:
+            try:
+                if self._kill is not None:
+                    await self._kill(stored)
+                else:
+                    await self._perform(stored, steps, lambda _event: None, stop)
+            except Fault as error:  # what keeps its sandbox is away: it comes back, and the sandbox is there still
+                _log.warning("remains_wait build=%s error=%s", stored.id, error)
+            except Exception as error:  # noqa: BLE001 - whatever it was, nobody waits for this build
+                _log.warning("remains_left build=%s error=%s", stored.id, error)
+                return
             else:
-                await self._perform(stored, steps, lambda _event: None, stop)
-        except Exception as error:  # noqa: BLE001 - whatever it was, nobody waits for this build
-            _log.warning("remains_left build=%s error=%s", stored.id, error)
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _REMAINS_AT_MOST)
 
     async def _performed(self, held: Held, steps: Steps) -> tuple[Build, Mapping[str, Any]]:
         def emit(event: Event) -> None:

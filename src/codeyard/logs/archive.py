@@ -78,11 +78,13 @@ class ArchivedLog:
         return self._masker.text(text)
 
     def close(self) -> None:
-        self.pump()
-        self._settle()
-        if self._times is not None:
-            self._times.close()
-        os.close(self._log)
+        try:
+            self.pump()
+            self._settle()
+            if self._times is not None:
+                self._times.close()
+        finally:
+            os.close(self._log)
 
     def _spooled(self) -> int:
         try:
