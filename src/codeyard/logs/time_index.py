@@ -46,8 +46,10 @@ class TimeIndex:
 
     def close(self) -> None:
         """Mark that nothing follows."""
-        os.write(self._file, ENTRY.pack(END, max(self._last, 0)))
-        os.close(self._file)
+        try:
+            os.write(self._file, ENTRY.pack(END, max(self._last, 0)))
+        finally:
+            os.close(self._file)
 
 
 class TimeSearch:
