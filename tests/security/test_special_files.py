@@ -49,7 +49,7 @@ async def test_a_pipe_in_the_place_of_an_exit_code_is_not_even_opened(machine: M
         ended = await sandbox.run(Command("one", f"mkfifo {sandbox.root}/control/status/two.exit"))
         assert ended.code == 0
         listening = Listening(pipe)
-        after = f"sleep 0.3; rm {sandbox.root}/control/status/two.exit; exit 7"
+        after = f"sleep 2; rm {sandbox.root}/control/status/two.exit; exit 7"
         heard: list[bool] = []
         watching = threading.Timer(0.1, lambda: heard.append(listening.ever()))
         watching.start()
