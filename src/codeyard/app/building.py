@@ -25,12 +25,12 @@ from codeyard.app.first_start import write_private
 from codeyard.app.machine import Capacity
 from codeyard.app.reaching import Reaching
 from codeyard.app.requests import cache_place, settings_of
+from codeyard.app.workspace import clear_workspace
 from codeyard.artifacts import BlobStore, chunks
 from codeyard.artifacts.buckets import OpenBucket
 from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.publish import publish_log
-from codeyard.artifacts.removal import remove_tree
 from codeyard.aws import Caller, Identities
 from codeyard.builds.build_sources import sources_of
 from codeyard.builds.build_wire import log_stream, s3_log
@@ -52,8 +52,6 @@ from codeyard.logs.groups import LogGroups
 from codeyard.secrets import SecretProvider
 
 _CURATED = "aws/codebuild/"
-_GOES = ("codebuild", "sandbox", "incoming", "gathered")
-_GOES_TOO = ("spool", "masks", ".masks.new", "log.index")
 _log = logging.getLogger(__name__)
 
 
@@ -393,7 +391,6 @@ def _done_with(home: Path) -> None:
 
 
 def _clear(home: Path) -> None:
-    for name in _GOES:
-        remove_tree(home / name)
-    for path in (*(home / name for name in _GOES_TOO), *home.glob(".chosen.*")):  # half written by who was killed
+    clear_workspace(home)
+    for path in home.glob(".chosen.*"):  # half written by who was killed
         path.unlink(missing_ok=True)

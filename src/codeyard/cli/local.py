@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from codeyard.app import choose
 from codeyard.app.fetching import fetcher, object_reader
+from codeyard.app.workspace import clear_workspace
 from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
-from codeyard.artifacts.removal import remove_tree
 from codeyard.builds.model import (
     COMPUTE_TYPES,
     ArtifactTarget,
@@ -352,10 +352,8 @@ def _conclude(home: Path, finished: Finished) -> None:
 
 
 def _clear(home: Path) -> None:
-    for name in ("codebuild", "sandbox", "incoming", "gathered"):
-        remove_tree(home / name)
-    for name in ("spool", "masks", ".masks.new", "journal", "log.index"):
-        (home / name).unlink(missing_ok=True)
+    clear_workspace(home)
+    (home / "journal").unlink(missing_ok=True)
     request = json.loads((home / "request.json").read_text())
     request["variables"] = dict.fromkeys(request["variables"], "***")
     request["source"] = split_credential(request["source"])[0]
