@@ -1,0 +1,1 @@
+"""Pipelines: their declarations, their executions, and the actions that act."""
