@@ -14,13 +14,13 @@ from codeyard.pipelines.action_types import ActionTypeSpec, Kind, Property
 from codeyard.pipelines.expressions import references, refers
 from codeyard.pipelines.model import ActionType
 
-MASK = "****"  # what stands for a secret wherever it is shown
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _QUERYABLE = re.compile(r"[A-Za-z0-9_-]{1,20}")  # ActionConfigurationProperty, queryable
 _VARIABLE_TYPES = ("PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
 _TARGETS = re.compile(r"[^=,\s][^=,]*=[^=,]*(,[^=,\s][^=,]*=[^=,]*)*")
 _HEALTHY = re.compile(r"[0-9]{1,6}|[0-9]{1,2}%|100%|OneAtATime|HalfAtATime|AllAtOnce")
+_WITH_TEMPLATE = ("CREATE_UPDATE", "REPLACE_ON_FAILURE", "CHANGE_SET_REPLACE")
 _STATUSES = re.compile(r"[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)(, ?[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?))*")
 
 
@@ -61,7 +61,7 @@ def _keys(of: Configured) -> Iterator[str]:
 def _values(of: Configured) -> Iterator[str]:
     for one in of.spec.properties:
         value = of.known(one.name)
-        if value is not None and not _fits(one, value):
+        if value is not None and not one.secret and not _fits(one, value):
             yield f"{of.subject} has an invalid value for configuration '{one.name}': it must be {_wanted(one)}"
 
 
@@ -129,17 +129,10 @@ def _cloudformation(of: Configured) -> Iterator[str]:
     needed["RoleArn"] = mode not in ("", "CHANGE_SET_EXECUTE")
     for name in (name for name, it_is in needed.items() if it_is and not of.values.get(name)):
         yield f"{of.subject} is missing required configuration '{name}'"
-    for name in ("TemplatePath", "TemplateConfiguration"):
+    for name in ("TemplatePath", "TemplateConfiguration") if mode in _WITH_TEMPLATE else ():
         value = of.known(name)
-        if value is not None and value.partition("::")[0] not in of.inputs and _uses(name, mode):
+        if value is not None and value.partition("::")[0] not in of.inputs:
             yield f"{of.subject} has an invalid value for configuration '{name}': it must be InputArtifact::File"
-
-
-_WITH_TEMPLATE = ("CREATE_UPDATE", "REPLACE_ON_FAILURE", "CHANGE_SET_REPLACE")
-
-
-def _uses(_name: str, mode: str) -> bool:
-    return mode in _WITH_TEMPLATE
 
 
 def _s3(of: Configured) -> Iterator[str]:
