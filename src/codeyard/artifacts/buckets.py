@@ -12,6 +12,7 @@ Calls block, and several threads may make them at once.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import BinaryIO, NamedTuple, Protocol
 
 from codeyard.errors import NotFound
@@ -23,11 +24,24 @@ class Listed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an object beside its bytes: its size is theirs, its ETag without quotes, its user metadata by
+    names in lower case. `version` is None where the bucket keeps no versions."""
+
+    size: int
+    etag: str = ""
+    version: str | None = None
+    modified: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Download:
-    """An object that is being read: its size in bytes, and its bytes in pieces."""
+    """An object that is being read: its size in bytes, its bytes in pieces, and what is known of these very bytes."""
 
     size: int
     pieces: Iterator[bytes]
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,9 @@ class Bucket(Protocol):
 
     def read(self, key: str, version: str | None = None) -> AbstractContextManager[Download]:
         """An object, in a version if one is named. NotFound, Denied, Fault."""
+
+    def facts(self, key: str, version: str | None = None) -> Facts:
+        """What is known of it, without reading it. NotFound, Denied, Fault."""
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         """Put one object; a file must be seekable, and is sent from where it stands. Invalid if the key cannot be."""

@@ -20,7 +20,7 @@ from obstore import exceptions
 from obstore.store import ObjectStore, S3Store, from_url
 
 from codeyard.artifacts import Blob, Digest, Holder, Kind, Swept
-from codeyard.artifacts.buckets import Download, Listed, Note
+from codeyard.artifacts.buckets import Download, Facts, Listed, Note
 from codeyard.artifacts.checking import Checked, damaged
 from codeyard.artifacts.failures import explained
 from codeyard.errors import Conflict, Denied, Fault, Invalid, NotFound
@@ -30,6 +30,7 @@ _MACHINE_ROLE = "169.254.169.254"  # where a machine in the cloud asks for its r
 _TOLD = re.compile(r"<Code>([^<]*)</Code>.*?<Message>([^<]*)</Message>", re.DOTALL)
 _DAY = 86_400.0  # seconds; a blob that is put again is uploaded again if it is older, so that no sweep takes it
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ATTRIBUTES = frozenset("Content-Disposition Content-Encoding Content-Language Content-Type Cache-Control".split())
 _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -44,7 +45,11 @@ class RemoteBucket:
         with _answered(f"reading object {key!r}"):
             answer = obstore.get(self._store, key, options={"version": version} if version else None)
             pieces = (bytes(piece) for piece in answer.stream(min_chunk_size=4 << 20))
-            yield Download(answer.meta["size"], pieces)
+            yield Download(answer.meta["size"], pieces, _facts(answer))
+
+    def facts(self, key: str, version: str | None = None) -> Facts:
+        with _answered(f"asking for object {key!r}"):
+            return _facts(obstore.get(self._store, key, options={"head": True, "version": version or None}))
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         attributes = {**note.metadata, **({"Content-Type": note.content_type} if note.content_type else {})}
@@ -201,6 +206,19 @@ def upload(bucket: ObjectStore, key: str, pieces: BinaryIO | Iterator[bytes] | b
             obstore.put(bucket, key, pieces, attributes=metadata, chunk_size=SMALL, max_concurrency=4)
         except ValueError as error:
             raise Invalid(f"object {key!r}", f"it cannot have this name: {error}.", "Rename it.") from error
+
+
+def _facts(answer: Any) -> Facts:
+    """S3 says the version "null" for an object that was put while its bucket kept none."""
+    meta, version = answer.meta, answer.meta.get("version")
+    metadata = {name.lower(): value for name, value in answer.attributes.items() if name not in _ATTRIBUTES}
+    return Facts(
+        size=meta["size"],
+        etag=(meta.get("e_tag") or "").strip('"'),
+        version=None if version in (None, "null") else version,
+        modified=meta["last_modified"],
+        metadata=metadata,
+    )
 
 
 def _from_boto3() -> Any:

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from codeyard.artifacts import chunks
-from codeyard.artifacts.buckets import Bucket, Download, Listed, Note, OpenBucket
+from codeyard.artifacts.buckets import Bucket, Download, Facts, Listed, Note, OpenBucket
 from codeyard.aws import Refused
 from codeyard.errors import CodeyardError, Denied, Fault, Invalid, NotFound
-from codeyard.objects import About, Encryption
+from codeyard.objects import About, Encryption, Stored
 from codeyard.objects.directory import ObjectDirectory
 
 Permit = Callable[[str, str], None]  # of an action, such as s3:GetObject, and an ARN; Denied
@@ -49,13 +49,16 @@ class EmbeddedBucket:
 
     @contextmanager
     def read(self, key: str, version: str | None = None) -> Iterator[Download]:
-        if version not in (None, "null"):
-            why = "NoSuchVersion: The specified version does not exist."
-            raise NotFound(f"object {key!r}", why, "Leave the version out: the buckets of the server keep none.")
+        _only_the_newest(key, version)
         with _told(f"reading object {key!r}"):
             opened = self._objects.open(self._account, self._bucket, self._prefix + key)
         with opened:
-            yield Download(opened.stored.size, opened.read())
+            yield Download(opened.stored.size, opened.read(), _facts(opened.stored))
+
+    def facts(self, key: str, version: str | None = None) -> Facts:
+        _only_the_newest(key, version)
+        with _told(f"asking for object {key!r}"):
+            return _facts(self._objects.head(self._account, self._bucket, self._prefix + key))
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         headers: Mapping[str, str] = {"content-type": note.content_type} if note.content_type else {}
@@ -92,6 +95,10 @@ class PermittedBucket:
         with self._inner.read(key, version) as found:
             yield found
 
+    def facts(self, key: str, version: str | None = None) -> Facts:
+        self._permit("s3:GetObjectVersion" if version else "s3:GetObject", f"{self._arn}/{self._prefix}{key}")
+        return self._inner.facts(key, version)
+
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         self._permit("s3:PutObject", f"{self._arn}/{self._prefix}{key}")
         self._inner.write(key, content, note)
@@ -99,6 +106,16 @@ class PermittedBucket:
     def list(self, prefix: str) -> Iterator[Listed]:
         self._permit("s3:ListBucket", self._arn)
         yield from self._inner.list(prefix)
+
+
+def _only_the_newest(key: str, version: str | None) -> None:
+    if version not in (None, "null"):
+        why = "NoSuchVersion: The specified version does not exist."
+        raise NotFound(f"object {key!r}", why, "Leave the version out: the buckets of the server keep none.")
+
+
+def _facts(stored: Stored) -> Facts:
+    return Facts(stored.size, stored.etag, None, stored.modified, stored.about.metadata)
 
 
 @contextmanager
