@@ -66,6 +66,10 @@ class Config:
     bucket: str = _setting("", "s3://BUCKET/PREFIX for artifacts and logs, where workers are on several machines.")
     lease: float = _setting(30.0, "Seconds until a worker that says nothing counts as gone.")
     poll: float = _setting(0.1, "Seconds between looks at the queue, where nobody wakes a worker.")
+    repositories: str = _setting(
+        "", "Where pipelines' repositories are: KEY=URL pairs, such as codecommit=https://git.example.com/{repository}."
+    )
+    poll_sources: float = _setting(60.0, "Seconds between looks for changes in pipelines' sources; 0: never.")
     console: bool = _setting(True, "Serve the console.")
 
     def __post_init__(self) -> None:
@@ -156,6 +160,11 @@ def _mistakes(config: Config) -> list[str]:
         wrong.append("executor process isolates nothing, so it needs unsafe_process too")
     if config.curated_images not in ("machine", "docker"):
         wrong.append(f"curated_images {config.curated_images!r} is not machine or docker")
+    for number, pair in enumerate(config.repositories.split(), 1):  # what a pair means, the pipelines check
+        if re.fullmatch(r"[^=\s]+=[^=\s]\S*", pair) is None:
+            wrong.append(f"repositories, pair {number}, is not KEY=URL")
+    if config.poll_sources and not 1 <= config.poll_sources <= 86_400:
+        wrong.append(f"poll_sources {config.poll_sources} is neither 0 nor 1 to 86400 seconds")
     counts = ("workers", "cpus", "memory", "builds", "account_limit")
     wrong += [f"{name} is below zero" for name in counts if getattr(config, name) < 0]
     seconds = ("lease", "poll")
