@@ -59,7 +59,7 @@ class SourceCredentials:
             return None
         auth = auth_of(source, project.source)
         if auth is None or auth.type is AuthType.OAUTH:
-            return await self._default(owner, source, secrets)
+            return await self.of_account(owner, source, secrets)
         if auth.type is AuthType.CODECONNECTIONS:
             fix = "Import a personal access token, or name a secret."
             raise Denied("source auth CODECONNECTIONS", "there are no connections here.", fix)
@@ -68,7 +68,9 @@ class SourceCredentials:
             raise Denied("source auth SECRETS_MANAGER", why, "For a server of your own use the type that is for it.")
         return await _from_secret(auth.resource or "", source.type, secrets)
 
-    async def _default(self, owner: Owner, source: ProjectSource, secrets: SecretProvider) -> Credential | None:
+    async def of_account(self, owner: Owner, source: ProjectSource, secrets: SecretProvider) -> Credential | None:
+        """What this owner imported for servers of the source's type, if it may be shown to the one where the source is.
+        Raises as `credential` does."""
         here = {each.server_type: each for each in await self.list(owner)}
         if source.type not in here or not takes_tokens(source):
             return None
