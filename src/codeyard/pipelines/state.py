@@ -39,6 +39,10 @@ class RunStatus(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
 
+    @property
+    def is_running(self) -> bool:
+        return self is RunStatus.IN_PROGRESS
+
 
 class ConditionStatus(StrEnum):
     IN_PROGRESS = "InProgress"

@@ -1,0 +1,200 @@
+"""The rows of executions: what the state machine knows of each, and what it was started with."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Row,
+    String,
+    Table,
+    Text,
+    func,
+    or_,
+    select,
+)
+
+from codeyard.builds.lines_table import microseconds, time_of
+from codeyard.ident import Owner
+from codeyard.pipelines.state import Execution, execution_json, parse_execution
+from codeyard.store import Tx, metadata
+
+executions = Table(
+    "pipeline_executions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("pipeline", String(100), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+)
+successes = Table(
+    "pipeline_successes",
+    metadata,
+    Column("execution", String(36), nullable=False),
+    Column("stage", String(100), nullable=False),
+    PrimaryKeyConstraint("execution", "stage"),
+)
+tokens = Table(
+    "pipeline_tokens",
+    metadata,
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("pipeline", String(100), nullable=False),
+    Column("token", String(128), nullable=False),
+    Column("execution", String(36), nullable=False),
+    Column("digest", String(64), nullable=False),
+    PrimaryKeyConstraint("account", "region", "pipeline", "token"),
+)
+_e, _s, _t = executions.c, successes.c, tokens.c
+Index("ix_pipeline_executions_numbered", _e.account, _e.region, _e.pipeline, _e.number)
+Index(
+    "ix_pipeline_executions_live",
+    _e.account,
+    _e.region,
+    _e.pipeline,
+    sqlite_where=_e.live.is_(True),
+    postgresql_where=_e.live.is_(True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExecution:
+    """An execution. `facts`: trigger, variables, overrides, stop reason, revisions, in JSON."""
+
+    owner: Owner
+    pipeline: str
+    execution: Execution
+    started: datetime
+    updated: datetime
+    facts: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.execution.id
+
+
+def put(tx: Tx, stored: StoredExecution, *, new: bool) -> None:
+    execution = stored.execution
+    values = {
+        "live": execution.live,
+        "status": execution.status.value,
+        "updated": microseconds(stored.updated),
+        "progress": json.dumps(execution_json(execution), separators=(",", ":")),
+        "facts": json.dumps(stored.facts, separators=(",", ":")),
+    }
+    if not new:
+        tx.execute(executions.update().where(_e.id == execution.id).values(**values))
+        return
+    tx.execute(
+        executions.insert().values(
+            id=execution.id,
+            account=stored.owner.account,
+            region=stored.owner.region,
+            pipeline=stored.pipeline,
+            number=execution.number,
+            version=execution.version,
+            started=microseconds(stored.started),
+            **values,
+        )
+    )
+
+
+def load(tx: Tx, owner: Owner, pipeline: str, id: str) -> StoredExecution | None:
+    row = tx.execute(select(executions).where(*_of(owner, pipeline), _e.id == id)).first()
+    return None if row is None else _stored(row)
+
+
+def at_work(tx: Tx, owner: Owner, pipeline: str, named: Iterable[str]) -> dict[str, StoredExecution]:
+    """The live ones, and those of these ids."""
+    query = select(executions).where(*_of(owner, pipeline), or_(_e.live.is_(True), _e.id.in_(sorted(set(named)))))
+    return {row.id: _stored(row) for row in tx.execute(query)}
+
+
+def listed(
+    tx: Tx, owner: Owner, pipeline: str, *, before: int | None, limit: int, succeeded_in: str | None = None
+) -> list[StoredExecution]:
+    """The newest first, those below the number `before`."""
+    query = select(executions).where(*_of(owner, pipeline))
+    if succeeded_in is not None:
+        query = query.join(successes, (_s.execution == _e.id) & (_s.stage == succeeded_in))
+    if before is not None:
+        query = query.where(_e.number < before)
+    return [_stored(row) for row in tx.execute(query.order_by(_e.number.desc()).limit(limit))]
+
+
+def succeeded(tx: Tx, execution: str, stage: str) -> None:
+    """Write down that it succeeded in this stage."""
+    if not has_succeeded(tx, execution, stage):
+        tx.execute(successes.insert().values(execution=execution, stage=stage))
+
+
+def has_succeeded(tx: Tx, execution: str, stage: str) -> bool:
+    return tx.execute(select(_s.stage).where(_s.execution == execution, _s.stage == stage)).first() is not None
+
+
+def remove(tx: Tx, owner: Owner, pipeline: str) -> None:
+    """All of a pipeline's."""
+    ids = select(_e.id).where(*_of(owner, pipeline))
+    tx.execute(successes.delete().where(_s.execution.in_(ids)))
+    tx.execute(tokens.delete().where(_t.account == owner.account, _t.region == owner.region, _t.pipeline == pipeline))
+    tx.execute(executions.delete().where(*_of(owner, pipeline)))
+
+
+def used(tx: Tx, owner: Owner, pipeline: str, token: str) -> tuple[str, str] | None:
+    """The execution that this clientRequestToken started, and the digest of what else that call asked for."""
+    query = select(_t.execution, _t.digest).where(
+        _t.account == owner.account, _t.region == owner.region, _t.pipeline == pipeline, _t.token == token
+    )
+    row = tx.execute(query).first()
+    return None if row is None else (row.execution, row.digest)
+
+
+def use(tx: Tx, owner: Owner, pipeline: str, token: str, execution: str, digest: str) -> None:
+    """Duplicate: another call has it at this very moment."""
+    tx.execute(
+        tokens.insert().values(
+            account=owner.account,
+            region=owner.region,
+            pipeline=pipeline,
+            token=token,
+            execution=execution,
+            digest=digest,
+        )
+    )
+
+
+def counts(tx: Tx) -> dict[str, int]:
+    """How many executions are live, by status."""
+    query = select(_e.status, func.count()).where(_e.live.is_(True)).group_by(_e.status)
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def _of(owner: Owner, pipeline: str) -> tuple[Any, ...]:
+    return _e.account == owner.account, _e.region == owner.region, _e.pipeline == pipeline
+
+
+def _stored(row: Row[Any]) -> StoredExecution:
+    return StoredExecution(
+        Owner(row.account, row.region),
+        row.pipeline,
+        parse_execution(row.id, row.number, row.version, json.loads(row.progress)),
+        time_of(row.started),
+        time_of(row.updated),
+        json.loads(row.facts),
+    )

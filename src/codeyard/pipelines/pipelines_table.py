@@ -1,0 +1,191 @@
+"""The rows of pipelines and of their definitions' versions. A row is held while a turn of its pipeline is made."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Row,
+    String,
+    Table,
+    Text,
+    func,
+    select,
+)
+
+from codeyard.builds.lines_table import microseconds, time_of
+from codeyard.ident import Owner
+from codeyard.pipelines.state import Line, gates_json, parse_gates
+from codeyard.store import Tx, metadata
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    PrimaryKeyConstraint("account", "region", "name"),
+)
+versions = Table(
+    "pipeline_versions",
+    metadata,
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("secrets", LargeBinary),
+    PrimaryKeyConstraint("account", "region", "name", "version"),
+)
+_p, _v = pipelines.c, versions.c
+Index("ix_pipelines_region", _p.account, _p.region)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version of a definition: the normalised shape with its secrets taken out, which are sealed beside it."""
+
+    version: int
+    created: datetime
+    shape: Mapping[str, Any]
+    secrets: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPipeline:
+    """A pipeline as its row has it; the line has no executions here."""
+
+    owner: Owner
+    name: str
+    created: datetime
+    updated: datetime
+    line: Line
+    tags: Mapping[str, str]
+
+    @property
+    def version(self) -> int:
+        return self.line.version
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:codepipeline:{self.owner.region}:{self.owner.account}:{self.name}"
+
+
+def insert(tx: Tx, stored: StoredPipeline, version: StoredVersion) -> None:
+    """Both rows. Duplicate: the name is taken."""
+    tx.execute(
+        pipelines.insert().values(
+            **_key(stored.owner, stored.name), created=microseconds(stored.created), **_changing(stored)
+        )
+    )
+    add_version(tx, stored.owner, stored.name, version)
+
+
+def add_version(tx: Tx, owner: Owner, name: str, version: StoredVersion) -> None:
+    tx.execute(
+        versions.insert().values(
+            **_key(owner, name),
+            version=version.version,
+            created=microseconds(version.created),
+            shape=json.dumps(version.shape, separators=(",", ":")),
+            secrets=version.secrets,
+        )
+    )
+
+
+def load(tx: Tx, owner: Owner, name: str) -> StoredPipeline | None:
+    row = tx.execute(select(pipelines).where(*_is(_p, owner, name))).first()
+    return None if row is None else _stored(row)
+
+
+def hold(tx: Tx, owner: Owner, name: str) -> StoredPipeline | None:
+    """The pipeline, with which nobody else makes a turn before the transaction ends."""
+    row = tx.execute(select(pipelines).where(*_is(_p, owner, name)).with_for_update()).first()
+    return None if row is None else _stored(row)
+
+
+def save(tx: Tx, stored: StoredPipeline) -> None:
+    """Of a row that is held."""
+    tx.execute(pipelines.update().where(*_is(_p, stored.owner, stored.name)).values(**_changing(stored)))
+
+
+def remove(tx: Tx, owner: Owner, name: str) -> bool:
+    """With all its versions. Whether it was there."""
+    tx.execute(versions.delete().where(*_is(_v, owner, name)))
+    return tx.execute(pipelines.delete().where(*_is(_p, owner, name))).rowcount > 0
+
+
+def version_of(tx: Tx, owner: Owner, name: str, version: int) -> StoredVersion | None:
+    row = tx.execute(select(versions).where(*_is(_v, owner, name), _v.version == version)).first()
+    return None if row is None else _version(row)
+
+
+def versions_of(tx: Tx, owner: Owner, name: str, wanted: Iterable[int]) -> dict[int, StoredVersion]:
+    rows = tx.execute(select(versions).where(*_is(_v, owner, name), _v.version.in_(sorted(set(wanted)))))
+    return {row.version: _version(row) for row in rows}
+
+
+def listed(tx: Tx, owner: Owner, after: str, limit: int) -> list[StoredPipeline]:
+    """By name, those that follow `after`."""
+    query = select(pipelines).where(_p.account == owner.account, _p.region == owner.region, _p.name > after)
+    return [_stored(row) for row in tx.execute(query.order_by(_p.name).limit(limit))]
+
+
+def count(tx: Tx, owner: Owner) -> int:
+    query = select(func.count()).where(_p.account == owner.account, _p.region == owner.region)
+    return int(tx.execute(query).scalar_one())
+
+
+def everything(tx: Tx) -> list[StoredPipeline]:
+    """All pipelines of all owners: for what looks at each of them now and then."""
+    return [_stored(row) for row in tx.execute(select(pipelines))]
+
+
+def retagged(stored: StoredPipeline, tags: Mapping[str, str]) -> StoredPipeline:
+    return replace(stored, tags=dict(tags))
+
+
+def _key(owner: Owner, name: str) -> dict[str, str]:
+    return {"account": owner.account, "region": owner.region, "name": name}
+
+
+def _is(columns: Any, owner: Owner, name: str) -> tuple[Any, ...]:
+    return columns.account == owner.account, columns.region == owner.region, columns.name == name
+
+
+def _changing(stored: StoredPipeline) -> dict[str, Any]:
+    return {
+        "version": stored.version,
+        "updated": microseconds(stored.updated),
+        "line": json.dumps(gates_json(stored.line), separators=(",", ":")),
+        "tags": json.dumps(dict(stored.tags)),
+    }
+
+
+def _stored(row: Row[Any]) -> StoredPipeline:
+    return StoredPipeline(
+        Owner(row.account, row.region),
+        row.name,
+        time_of(row.created),
+        time_of(row.updated),
+        parse_gates(json.loads(row.line)),
+        json.loads(row.tags),
+    )
+
+
+def _version(row: Row[Any]) -> StoredVersion:
+    return StoredVersion(row.version, time_of(row.created), json.loads(row.shape), row.secrets)
