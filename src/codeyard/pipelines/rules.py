@@ -5,7 +5,6 @@ ours in the same form. What the model says of each member alone (patterns, lengt
 One failure is told, the first: of the structure, then of its stages, then of its actions, then of its variables.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from codeyard.aws import Refused
 from codeyard.ident import Owner
+from codeyard.pipelines import triggers
 from codeyard.pipelines.action_types import Catalogue
 from codeyard.pipelines.expressions import refers
 from codeyard.pipelines.model import ActionType, Declaration, parse
@@ -22,10 +22,13 @@ from codeyard.pipelines.rules_stages import check_stages
 
 STAGES = (2, 50)
 ACTIONS = 1000  # of a whole pipeline
-TRIGGERS = 200 * 1024  # bytes of them all as JSON
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
 _DROPPED_EMPTY = ("variables", "triggers")  # empty, they say nothing, in V1 too
 _ONE_STORE = "You must include either artifactStore or artifactStores in your pipeline, but you cannot use both."
+# observed
+_TRIGGER = (
+    "The trigger configuration for the source action is not valid. Make sure to choose valid filter combinations."
+)
 _INVOKE = ActionType("Invoke", "AWS", "CodePipeline")
 Shape = Mapping[str, Any]
 
@@ -192,9 +195,13 @@ def _check_variables(declaration: Declaration) -> None:
 
 
 def _check_triggers(declaration: Declaration) -> None:
-    size = len(json.dumps(declaration.triggers, default=str).encode("utf-8", "replace"))
-    if size > TRIGGERS:
-        raise _invalid(f"The triggers of the pipeline are larger than {TRIGGERS} bytes")
+    providers = {
+        action.name: action.type.provider if action.type.owner == "AWS" else str(action.type)
+        for action in declaration.stages[0].actions
+    }
+    wrong = triggers.violations(declaration.triggers, providers)
+    if wrong:
+        raise _invalid(f"{_TRIGGER} {'; '.join(wrong[:20])}")
 
 
 def _secret_keys(declaration: Declaration, catalogue: Catalogue) -> Iterator[tuple[str, str, str]]:
