@@ -11,6 +11,7 @@ from codeyard.aws import Refused
 from codeyard.ident import Owner
 from codeyard.pipelines import jobs, jobs_table
 from codeyard.pipelines.job_data import About, Location
+from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import OFFERED_AGAIN, Doer, Job, Status
 from codeyard.pipelines.jobs_table import Stored
 from codeyard.pipelines.model import ActionType
@@ -123,6 +124,16 @@ async def test_an_execution_that_ended_leaves_no_job_open(database: SqlDatabase)
     assert done is not None
     assert open is not None
     assert (done.job.status, open.job.status) == (Status.SUCCEEDED, Status.TIMED_OUT)
+
+
+async def test_a_result_is_kept_with_its_job(database: SqlDatabase) -> None:
+    await put(database, stored(status=Status.SUCCEEDED))
+    result = Result("to\0ken", percent=3, variables={"A": "1"})
+    await database.write(lambda tx: jobs_table.put_result(tx, "job-0", result))
+    found = await get(database, "job-0")
+
+    assert found is not None
+    assert found.result == result
 
 
 async def test_old_jobs_are_forgotten(database: SqlDatabase) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,8 +23,9 @@ from sqlalchemy import (
 )
 
 from codeyard.ident import Owner
-from codeyard.pipelines import job_data, jobs
+from codeyard.pipelines import job_data, job_results, jobs
 from codeyard.pipelines.job_data import About
+from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import OPEN, Doer, Job, Status
 from codeyard.pipelines.model import ActionType
 from codeyard.store import Tx, metadata
@@ -51,6 +52,7 @@ table = Table(
     Column("deadline", BigInteger, nullable=False),
     Column("data", Text, nullable=False),  # job_data.to_json
     Column("continuation", Text),  # JSON's text of it: ASCII, whatever the worker wrote
+    Column("result", Text),  # job_results.to_json
     UniqueConstraint("run", "number"),
     Index("ix_pipeline_jobs_due", "account", "region", "type", "queue", "due"),
     Index("ix_pipeline_jobs_deadline", "deadline"),
@@ -65,6 +67,7 @@ class Stored:
     owner: Owner
     job: Job
     about: About
+    result: Result | None = None
 
 
 def insert(tx: Tx, stored: Stored) -> None:
@@ -102,9 +105,14 @@ def change(tx: Tx, owner: Owner, id: str, become: Callable[[Job], Job]) -> Store
     was = _one(tx, select(table).where(_owned(owner), _c.id == id).with_for_update())
     if was is None:
         return None
-    now = Stored(was.owner, become(was.job), was.about)
+    now = replace(was, job=become(was.job))
     _save(tx, now.job)
     return now
+
+
+def put_result(tx: Tx, id: str, result: Result) -> None:
+    """Of a job that was changed in this transaction."""
+    tx.execute(table.update().where(_c.id == id).values(result=json.dumps(job_results.to_json(result))))
 
 
 def offer(
@@ -117,7 +125,7 @@ def offer(
     mine = and_(_owned(owner), _c.type == str(type), _c.queue == queue, _c.due <= at, _c.deadline > at)
     query = select(table).where(mine).order_by(_c.due, _c.id).limit(most).with_for_update(skip_locked=True)
     given = [_stored(row) for row in tx.execute(query)]
-    offered = tuple(Stored(each.owner, jobs.offer(each.job, nonce(), now), each.about) for each in given)
+    offered = tuple(replace(each, job=jobs.offer(each.job, nonce(), now)) for each in given)
     for each in offered:
         _save(tx, each.job)
     return offered
@@ -175,7 +183,8 @@ def _stored(row: Row[Any]) -> Stored:
         nonce=row.nonce,
         offered=None if row.offered is None else _moment(row.offered),
     )
-    return Stored(Owner(row.account, row.region), job, job_data.from_json(json.loads(row.data)))
+    result = None if row.result is None else job_results.from_json(json.loads(row.result))
+    return Stored(Owner(row.account, row.region), job, job_data.from_json(json.loads(row.data)), result)
 
 
 def _owned(owner: Owner) -> ColumnElement[bool]:
