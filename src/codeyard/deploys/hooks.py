@@ -44,10 +44,15 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a script ended: SUCCESS, or what was wrong with it."""
+    """How a script, or a whole event, ended: SUCCESS, or what was wrong with it."""
 
     code: ErrorCode = ErrorCode.SUCCESS
     message: str = ""
+    script: str = ""  # the one that failed
+
+    @property
+    def good(self) -> bool:
+        return self.code is ErrorCode.SUCCESS
 
 
 class ScriptLog:
@@ -144,7 +149,7 @@ def _command(script: Script) -> list[str] | Ran:
                 return [*interpreter, real]
         else:
             with suppress(OSError):
-                os.chmod(real, 0o755)  # noqa: PTH101
+                os.chmod(real, 0o755)  # noqa: PTH101, S103 - as CodeDeploy does
                 return [real]
         message = f"Unable to set script at specified location: {script.location} as executable"
         return Ran(ErrorCode.SCRIPT_NOT_EXECUTABLE, message)
@@ -234,6 +239,8 @@ class _Running:
             loop.remove_reader(handle)
             os.close(handle)
             for descriptor in tuple(self._left):
+                readable(descriptor)  # what it said last
+            for descriptor in tuple(self._left):
                 end(descriptor)
 
     async def _ended(self, exited: asyncio.Event, closed: asyncio.Event, log: ScriptLog) -> Ran:
@@ -242,7 +249,8 @@ class _Running:
             async with asyncio.timeout(self._script.timeout):
                 await exited.wait()
                 code = self._process.wait()
-                await closed.wait()
+                if code == 0:
+                    await closed.wait()
         except TimeoutError:
             if not exited.is_set():
                 await self._stop(exited)
@@ -295,8 +303,9 @@ def _spawn(
     command: list[str], script: Script, user: pwd.struct_passwd | None, out: int, err: int
 ) -> "subprocess.Popen[bytes]":
     variables = environment(script.environment)
-    me = user or pwd.getpwuid(os.geteuid())
-    variables = {"HOME": me.pw_dir, "USER": me.pw_name, "LOGNAME": me.pw_name, "SHELL": me.pw_shell, **variables}
+    with suppress(KeyError):  # a container may run us as somebody without a name
+        me = user or pwd.getpwuid(os.geteuid())
+        variables = {"HOME": me.pw_dir, "USER": me.pw_name, "LOGNAME": me.pw_name, "SHELL": me.pw_shell, **variables}
 
     def start(argv: list[str]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
