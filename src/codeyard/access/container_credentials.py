@@ -20,7 +20,7 @@ from codeyard.secrets.sealing import Key
 
 PATH = "/container-credentials/"
 LASTS = 3600  # seconds; SDKs ask again in time
-_SERVICE = "codebuild.amazonaws.com"
+_SERVICE = "codebuild"
 _TITLES = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -38,7 +38,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class BuildCredentials:
     """Gives each running build the credentials of its own service role. `role_of(run)` says which that is, if any.
 
-    `project_of(run)` gives the ARN of its project, for roles whose trust policies ask for aws:SourceArn.
+    `project_of(run)` gives the ARN of its project, or of the pipeline whose compute it is: the service that takes the
+    role on is that ARN's, and trust policies may ask for it as aws:SourceArn.
     """
 
     def __init__(self, identities: StoredIdentities, key: Key, role_of: ArnOf, project_of: ArnOf | None = None) -> None:
@@ -90,7 +91,9 @@ class BuildCredentials:
             **({"aws:SourceAccount": arn.account} if arn is not None else {}),
             **({"aws:SourceArn": project} if project is not None else {}),
         }
-        decision = await self._identities.trusts(role, Asker(service=_SERVICE), "sts:AssumeRole", context)
+        service = _SERVICE if project is None else project.split(":")[2]  # codepipeline's own compute takes its role on
+        asker = Asker(service=f"{service}.amazonaws.com")
+        decision = await self._identities.trusts(role, asker, "sts:AssumeRole", context)
         if not decision.allowed:
             raise Refused("AccessDenied", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role}", 403)
         session = await self._identities.assume(role, f"AWSCodeBuild-{run}", LASTS)

@@ -62,6 +62,8 @@ async def check_log_group(stored: StoredBuild, permit: Permit) -> None:
 def check_reach(sources: Sources, config: Config) -> None:
     """Whoever may create projects is not thereby to read this machine's disk, nor what its user's keys open. Denied."""
     for spec in (sources.primary, *sources.secondary):
+        if spec.identifier in sources.allowed:
+            continue
         scheme = _scheme(spec)
         if scheme == "file" and not config.local_sources:
             raise Denied(

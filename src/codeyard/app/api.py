@@ -105,7 +105,8 @@ def console_of(parts: Parts, calls: Gateway) -> Console:
 def control_of(parts: Parts, wake: Callable[[], None]) -> BuildControl:
     """What clients do with builds; `wake` calls the worker of this process, if it has one."""
     config = parts.config
-    return BuildControl(parts.database, now, StartLimits(config.account_limit or None, config.over_limit), wake)
+    limits = StartLimits(config.account_limit or None, config.over_limit)
+    return BuildControl(parts.database, now, limits, wake, ends=parts.ends)
 
 
 class Operations:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from codeyard.artifacts.cache import CacheStore
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.publish import publish_log
 from codeyard.aws import Caller, Identities
-from codeyard.builds.build_sources import sources_of
+from codeyard.builds.build_sources import handed_sources, sources_of
 from codeyard.builds.build_wire import log_stream, s3_log
 from codeyard.builds.credentials import SourceCredentials
 from codeyard.builds.model import Settings
@@ -170,16 +171,18 @@ class _Work:
         on_thread = on_threads(permit, self._loop)
         open_bucket = means.open_bucket(stored.owner, on_thread)
 
+        private = means.config.data
+
         async def sources() -> Sources:
-            private = means.config.data
-            found = await sources_of(stored.owner, stored.project, means.credentials, secrets, private)
+            bring = sources_of if stored.handed is None else partial(handed_sources, stored.handed)
+            found = await bring(stored.owner, stored.project, means.credentials, secrets, private)
             check_reach(found, means.config)
             return found
 
         tools = Tools(
             executor=executor,
             sandbox=_heard(spec, log),
-            fetch=fetcher(means.config.data / "mirrors", open_bucket, git_environment(means.config.host_git)),
+            fetch=fetcher(private / "mirrors", open_bucket, git_environment(means.config.host_git), means.blobs),
             object_text=object_reader(open_bucket),
             secrets=secrets,
             blobs=means.blobs,

@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from codeyard.artifacts import BlobStore
 from codeyard.artifacts.buckets import OpenBucket, read_text
 from codeyard.errors import CodeyardError, NotFound
 from codeyard.sources import Fetched, Source, SourceKind, SourceSpec
@@ -17,11 +18,16 @@ _NOWHERE = "/nonexistent"  # as Debian has it for users with no home
 
 
 def fetcher(
-    mirrors: Path, open_bucket: OpenBucket, git: Mapping[str, str]
+    mirrors: Path, open_bucket: OpenBucket, git: Mapping[str, str], blobs: BlobStore | None = None
 ) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
-    """Brings any source. Clones of git repositories are remembered in `mirrors`; `git` is its environment."""
+    """Brings any source. Clones of git repositories are remembered in `mirrors`; `git` is its environment; trees are
+    in `blobs`."""
 
     async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
+        if spec.kind is SourceKind.TREE and blobs is not None:
+            from codeyard.sources.trees import TreeSource
+
+            return await TreeSource(blobs).fetch(spec, destination, progress)
         return await _source(spec.kind, mirrors, open_bucket, git).fetch(spec, destination, progress)
 
     return fetch

@@ -315,6 +315,7 @@ async def _worker(parts: Parts, door: Door, address: str, poll: float) -> AsyncI
             kill=building.kill,
             account_limit=config.account_limit or None,
             told=told,
+            over=parts.ends.tell,
             lease=config.lease,
             poll=poll,
         )

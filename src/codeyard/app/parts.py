@@ -20,6 +20,7 @@ from codeyard.aws import Caller, Refused
 from codeyard.aws.paging import Pages
 from codeyard.builds import table, workers_table
 from codeyard.builds.credentials import SourceCredentials
+from codeyard.builds.ends import Ends
 from codeyard.builds.stored import Standing, StoredBuild
 from codeyard.config import Config
 from codeyard.errors import Conflict, Fault, NotFound
@@ -65,6 +66,7 @@ class Parts:
     metrics: Metrics
     internal_token: str = field(repr=False)
     behind: dict[str, Callable[[], int]]  # see Means
+    ends: Ends  # the worker tells, and whoever waits for a build is told
 
     def means(self, capacity: Capacity, door: Door) -> Means:
         """What the builds of this process are made with."""
@@ -162,6 +164,7 @@ async def _made(config: Config, database: SqlDatabase) -> Parts:
         metrics=Metrics(),
         internal_token=token,
         behind={},
+        ends=Ends(database),
     )
 
 
@@ -217,6 +220,6 @@ async def _role_of(database: Database, run: str) -> str | None:
 
 
 async def _project_of(database: Database, run: str) -> str | None:
-    """The ARN of a build's project."""
+    """The ARN of a build's project, or of the pipeline that it is managed compute of."""
     stored = await database.read(lambda tx: table.load(tx, run))
-    return None if stored is None else stored.owner.arn(stored.project.resource)
+    return None if stored is None else stored.acts_for

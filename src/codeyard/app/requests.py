@@ -36,6 +36,7 @@ def settings_of(
         project_variables=environment.environment_variables,
         artifacts=target_of(project.artifacts, project.name, key),
         secondary_artifacts=targets_of(project.secondary_artifacts, key),
+        outputs=None if stored.handed is None else stored.handed.outputs,
         cache=cache is not None,
         cache_scope=None if cache is None else cache.scope,
         timeout=timedelta(minutes=project.timeout_in_minutes),

@@ -15,8 +15,10 @@ from typing import TypeVar
 
 from codeyard.aws import Page, Refused, Shape
 from codeyard.builds import claiming, ending, life, lines_table, projects_table, table, tokens_table
+from codeyard.builds.ends import Ends
+from codeyard.builds.handed import Handed, run_of
 from codeyard.builds.project import Project
-from codeyard.builds.project_overrides import overridden, start_variables
+from codeyard.builds.project_overrides import handed_over, overridden, start_variables
 from codeyard.builds.projects import missing
 from codeyard.builds.queue import Place
 from codeyard.builds.stored import StoredBuild
@@ -24,7 +26,7 @@ from codeyard.builds.tokens_table import Token
 from codeyard.config import OverLimit
 from codeyard.errors import Conflict
 from codeyard.ident import BuildId, Owner
-from codeyard.store import Database, Tx
+from codeyard.store import Database, Tx, patiently
 
 T = TypeVar("T")
 _TOKEN_AT_MOST = 64
@@ -60,10 +62,11 @@ class BuildControl:
         wake: Callable[[], None] = lambda: None,
         *,
         stop_patience: float = 2.0,
+        ends: Ends | None = None,
     ) -> None:
-        """`stop_patience`: seconds that `stop` waits for a build to end."""
+        """`stop_patience`: seconds that `stop` waits for a build to end. `ends` is what this process's worker tells."""
         self._db, self._now, self._limits, self._wake = db, now, limits, wake
-        self._stop_patience = stop_patience
+        self._stop_patience, self._ends = stop_patience, ends or Ends(db)
         self._places: dict[str, Place] = {}
         self._places_until = 0.0
         self._placing = asyncio.Lock()
@@ -84,6 +87,45 @@ class BuildControl:
 
         return await self._insert(token, make)
 
+    async def start_handed(self, owner: Owner, project: str, given: Shape, handed: Handed, token: str) -> StoredBuild:
+        """A build of a project, whatever the types of its source and artifacts, of what a pipeline hands to it; for
+        ever the same one for the same token. `given` has StartBuild's members. Refused: as `start`.
+        """
+        run = run_of(owner, token)
+
+        def make(tx: Tx) -> StoredBuild:
+            found = _project(tx, owner, project)
+            changed, variables = handed_over(found, given, handed.primary.version), start_variables(given)
+            self._check_limits(tx, owner, project, changed.concurrent_build_limit)
+            number = projects_table.next_build_number(tx, owner, project)
+            now = self._now()
+            return life.started(owner, changed, variables, handed.initiator, number, now, run=run, handed=handed)
+
+        return await self._insert(None, make, run)
+
+    async def start_managed(self, owner: Owner, project: Project, handed: Handed, token: str) -> StoredBuild:
+        """The same, on a pipeline's own compute: of a project that is in no row, and so in no list, nor its builds;
+        see `managed`. Refused: a setting of it is wrong, the account's limit is reached.
+        """
+        run = run_of(owner, token)
+        ready = handed_over(project, {}, handed.primary.version)
+
+        def make(tx: Tx) -> StoredBuild:
+            self._check_limits(tx, owner, project.name, None)
+            return life.started(owner, ready, (), handed.initiator, 0, self._now(), run=run, handed=handed)
+
+        return await self._insert(None, make, run)
+
+    async def ended(self, owner: Owner, id: BuildId, *, patience: float | None = None) -> StoredBuild:
+        """The build once it has ended, or as it is after `patience` seconds; None: however long it takes. A database
+        that is away meanwhile is waited for. Refused: there is no such build, or no more.
+        """
+        build = await patiently(lambda: self._db.read(lambda tx: _load(tx, owner, id)))
+        if build.ended:
+            return build
+        await self._ends.wait(id.run, patience)
+        return await patiently(lambda: self._db.read(lambda tx: _load(tx, owner, id)))
+
     async def retry(self, owner: Owner, id: BuildId, given: Shape, initiator: str) -> StoredBuild:
         """A new build with the settings of that one, which must have ended (reference 2.8). Refused, as `start`."""
         token = token_of(owner, "RetryBuild", given)
@@ -92,6 +134,8 @@ class BuildControl:
             was = _load(tx, owner, id)
             if not was.ended:
                 raise Refused("InvalidInputException", f"Build {id} is still in progress and cannot be retried")
+            if was.managed:
+                raise Refused("InvalidInputException", f"Build {id} is of a pipeline's action and cannot be retried")
             project = _project(tx, owner, id.project)
             self._check_limits(tx, owner, id.project, project.concurrent_build_limit)
             number = projects_table.next_build_number(tx, owner, id.project)
@@ -110,6 +154,8 @@ class BuildControl:
 
         build = await self._write(ask)
         self._wake()
+        if build.ended:
+            self._ends.tell(build.run)
         until = time.monotonic() + self._stop_patience
         while not build.ended and time.monotonic() < until:
             await asyncio.sleep(_STOP_POLL)
@@ -176,11 +222,15 @@ class BuildControl:
                     "AccountLimitExceededException", f"Cannot have more than {most} active builds for the {of}"
                 )
 
-    async def _insert(self, token: Token | None, make: Callable[[Tx], StoredBuild]) -> StoredBuild:
+    async def _insert(
+        self, token: Token | None, make: Callable[[Tx], StoredBuild], run: str | None = None
+    ) -> StoredBuild:
+        """The build that is made, unless the token or the run is of one that was: then that."""
         made: list[StoredBuild] = []
 
         def work(tx: Tx) -> StoredBuild:
             first = None if token is None else self._first_of(tx, token)
+            first = table.load(tx, run) if run is not None else first
             # Where the connection was lost in the commit, this is asked again, and nobody knows whether that was made.
             first = first or next((kept for build in made if (kept := table.load(tx, build.run))), None)
             if first is not None:

@@ -19,6 +19,7 @@ from codeyard.builds.model import SUCCEEDED, Context, Outcome, Phase, Status, Va
 from codeyard.builds.programs import write_programs, write_python
 from codeyard.builds.runtimes import MANIFEST, ONLY_PYTHON3, PROBES, answers, parse_manifest, select
 from codeyard.builds.script import command, given_variables, initial_state
+from codeyard.builds.tools import Revision, Sources
 from codeyard.errors import CodeyardError, Invalid, Misspelt, NotFound
 from codeyard.events import Progressed
 from codeyard.executors import Command
@@ -28,6 +29,7 @@ from codeyard.sources import Fetched, SourceError, SourceSpec
 DEFAULT_BUILDSPEC = "buildspec.yml"
 YAML_FILE_ERROR = "YAML_FILE_ERROR"
 _BUILDSPEC_AT_MOST = 1 << 20
+_PRIMARY = "src"
 _MANIFEST_AT_MOST = 1 << 20
 
 
@@ -80,17 +82,24 @@ async def _fetch_all(job: Job) -> SourceFacts:
     for leftover in (staged, final):  # of an earlier process, which died in this step
         await asyncio.to_thread(remove_tree, leftover)
     sources = await job.within(job.sources())
-    primary = await _fetch_one(job, sources.primary, staged, "src")
-    facts = SourceFacts(f"{root}/src{_below(primary)}", primary.repo_url, primary.version, primary.resolved_version)
+    facts = _told(sources, None, f"{root}/{_PRIMARY}", await _fetch_one(job, sources.primary, staged, _PRIMARY))
     for spec in sources.secondary:
         assert spec.identifier is not None
-        fetched = await _fetch_one(job, spec, staged, spec.identifier)
-        directory = f"{root}/{spec.identifier}{_below(fetched)}"
-        facts.secondary[spec.identifier] = SourceFacts(
-            directory, fetched.repo_url, fetched.version, fetched.resolved_version
-        )
+        # No identifier has a dash, so this is nobody else's.
+        name = f"{_PRIMARY}-2" if spec.identifier == _PRIMARY else spec.identifier
+        fetched = await _fetch_one(job, spec, staged, name)
+        facts.secondary[spec.identifier] = _told(sources, spec.identifier, f"{root}/{name}", fetched)
     staged.rename(final)
     return facts
+
+
+def _told(sources: Sources, identifier: str | None, directory: str, fetched: Fetched) -> SourceFacts:
+    """What the build is told of a source."""
+    revision = sources.revisions.get(identifier) or Revision(fetched.version)
+    return SourceFacts(
+        f"{directory}{_below(fetched)}", fetched.repo_url, revision.version,
+        revision.resolved or fetched.resolved_version,
+    )  # fmt: skip
 
 
 async def _fetch_one(job: Job, spec: SourceSpec, staged: Path, name: str) -> Fetched:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from codeyard.builds.handed import Handed
 from codeyard.builds.model import Build, Context, Outcome, Phase, PhaseRecord, Status, Variable
 from codeyard.builds.phases import finish_phase, submit
 from codeyard.builds.project import Project
@@ -25,14 +26,22 @@ _TRIED_AGAIN = (Status.FAILED, Status.FAULT, Status.TIMED_OUT)
 
 
 def started(
-    owner: Owner, project: Project, variables: tuple[Variable, ...], initiator: str, number: int, now: datetime
+    owner: Owner,
+    project: Project,
+    variables: tuple[Variable, ...],
+    initiator: str,
+    number: int,
+    now: datetime,
+    *,
+    run: str | None = None,
+    handed: Handed | None = None,
 ) -> StoredBuild:
-    """A new build that waits. `project` is as the call wants it."""
+    """A new build that waits. `project` is as the call wants it; a run of None is a new one."""
     environment = project.environment
     compute = environment.compute_configuration
     return StoredBuild(
         owner=owner,
-        build=submit(BuildId.mint(project.name), now),
+        build=submit(BuildId.mint(project.name) if run is None else BuildId(project.name, run), now),
         number=number,
         initiator=initiator,
         project=project,
@@ -45,7 +54,9 @@ def started(
         queue_until=now + timedelta(minutes=project.queued_timeout_in_minutes),
         priority=priority_of(project),
         limit=project.concurrent_build_limit,
-        retries=Retries(limit=project.auto_retry_limit or 0),
+        # Nobody would wait for the second build: auto-retry is "not available for CodePipeline builds" (reference 2.8).
+        retries=Retries(limit=project.auto_retry_limit or 0 if handed is None else 0),
+        handed=handed,
     )
 
 
@@ -65,7 +76,7 @@ def retried(was: StoredBuild, project: Project, initiator: str, number: int, now
     """
     if not was.ended:
         raise Conflict(f"build {was.id}", "it is still in progress.", "Wait for its end, or stop it.")
-    again = started(was.owner, was.project, was.variables, initiator, number, now)
+    again = started(was.owner, was.project, was.variables, initiator, number, now, handed=was.handed)
     return replace(again, priority=priority_of(project), limit=project.concurrent_build_limit)
 
 

@@ -162,6 +162,7 @@ class Settings:
     artifacts: ArtifactTarget | None = None
     secondary_artifacts: dict[str, ArtifactTarget] = field(default_factory=dict)
     any_secondary: ArtifactTarget | None = None  # where those go, under their own names, that are not named there
+    outputs: tuple[str, ...] | None = None  # the artifacts a pipeline wants, instead of all that; None: no pipeline
     cache: bool = True
     cache_scope: str | None = None  # who shares the cache; None: the project alone
     timeout: timedelta = timedelta(hours=1)

@@ -10,6 +10,7 @@ from codeyard.builds.project import Project
 from codeyard.builds.project_input import checked
 from codeyard.builds.project_parts import (
     ArtifactsType,
+    ProjectArtifacts,
     ProjectEnvironment,
     ProjectSource,
     SourceType,
@@ -62,17 +63,38 @@ def overridden(project: Project, given: Shape) -> Project:
 
     Refused as UpdateProject would be. That the caller may pass `serviceRoleOverride` is not looked at here.
     """
-    if given.get("serviceRoleOverride") is not None:
-        check_role(given["serviceRoleOverride"], role_account(project.service_role))
-    changed = replace(
-        _with(project, _PROJECT, given),
-        source=_source(project.source, given),
-        environment=_environment(project.environment, given),
-    )
+    changed = _changed(project, given)
     changed = replace(changed, secondary_source_versions=_versions(project, changed, given))
     if changed.artifacts.type is ArtifactsType.CODEPIPELINE:
         raise Refused("InvalidInputException", _PIPELINE)
     return checked(changed) if changed != project else project
+
+
+def handed_over(project: Project, given: Shape, version: str) -> Project:
+    """The project as one pipeline's action wants it: as `overridden`, but sources and artifacts are the pipeline's,
+    whatever the project has (reference 4.5). `version` is that of the primary input. Refused, as there.
+    """
+    changed = _changed(project, given)
+    source = replace(
+        changed.source, type=SourceType.CODEPIPELINE, location=None, auth=None, git_clone_depth=None,
+        report_build_status=None, build_status_config=None,
+    )  # fmt: skip
+    return checked(
+        replace(
+            changed, source=source, source_version=version, secondary_sources=(), secondary_source_versions=(),
+            artifacts=ProjectArtifacts(ArtifactsType.CODEPIPELINE), secondary_artifacts=(), badge_enabled=False,
+        )
+    )  # fmt: skip
+
+
+def _changed(project: Project, given: Shape) -> Project:
+    if given.get("serviceRoleOverride") is not None:
+        check_role(given["serviceRoleOverride"], role_account(project.service_role))
+    return replace(
+        _with(project, _PROJECT, given),
+        source=_source(project.source, given),
+        environment=_environment(project.environment, given),
+    )
 
 
 def start_variables(given: Shape) -> tuple[Variable, ...]:

@@ -60,12 +60,15 @@ async def run_build(settings: Settings, sources: WhichSources, tools: Tools, ste
         await job.abandon()  # nothing can be written down: the disk is full, say
         raise
     _tell_end(job, build)
-    return Finished(build, {name: job.shown(fact) for name, fact in job.facts.items() if name != "buildspec"})
+    facts = {name: fact for name, fact in job.facts.items() if name != "buildspec"}
+    return Finished(build, {name: fact if name in _EXACT else job.shown(fact) for name, fact in facts.items()})
 
 
 # What of a step's facts the build itself has worded: secrets in it are hidden before the journal keeps it, not only
 # where it is shown.
 _TOLD = frozenset({"exported", "artifacts", "cache", "reports"})
+# Digests by names of the pipeline's: the next action needs them as they are, whatever short secret is in one.
+_EXACT = frozenset({"trees"})
 
 
 async def _perform(job: Job, build: Build) -> Answer:

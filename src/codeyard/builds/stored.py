@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from codeyard.builds.handed import Handed, from_plain, to_plain
 from codeyard.builds.model import Build, Context, Phase, PhaseRecord, Status, Variable, VariableType
 from codeyard.builds.project import Project, from_json, to_json
 from codeyard.builds.queue import Size
@@ -50,6 +51,7 @@ class StoredBuild:
     priority: int = 0
     limit: int | None = None  # the project's concurrentBuildLimit
     retries: Retries = Retries()
+    handed: Handed | None = None  # what a pipeline gave it, instead of the project's sources and artifacts
     facts: Mapping[str, Any] = field(default_factory=dict)  # what it made and learnt, with no secrets
     worker: str | None = None  # who has it, or had it
     claimed: datetime | None = None
@@ -71,6 +73,18 @@ class StoredBuild:
         return self.owner.arn(f"build/{self.id}")
 
     @property
+    def managed(self) -> bool:
+        """Whether it is of a pipeline's own compute: it has no project, so no number, and is in no list of builds."""
+        return self.number == 0
+
+    @property
+    def acts_for(self) -> str:
+        """The ARN of the project or, of managed compute, the pipeline: aws:SourceArn, where its role is taken on."""
+        if self.managed and self.handed is not None:
+            return self.handed.pipeline_arn(self.owner)
+        return self.owner.arn(self.project.resource)
+
+    @property
     def standing(self) -> Standing:
         if self.build.ended is not None:
             return Standing.ENDED
@@ -83,13 +97,12 @@ class StoredBuild:
 
 def request_json(stored: StoredBuild) -> str:
     """What never changes of it, as text."""
-    return _text(
-        {
-            "project": to_json(stored.project),
-            "variables": [[each.name, each.value, each.type.value] for each in stored.variables],
-            "initiator": stored.initiator,
-        }
-    )
+    asked = {
+        "project": to_json(stored.project),
+        "variables": [[each.name, each.value, each.type.value] for each in stored.variables],
+        "initiator": stored.initiator,
+    }
+    return _text(asked if stored.handed is None else asked | {"handed": to_plain(stored.handed)})
 
 
 def progress_json(stored: StoredBuild) -> str:
@@ -148,6 +161,7 @@ def parse(
         queue_until=queue_until,
         priority=priority,
         limit=limit,
+        handed=from_plain(asked["handed"]) if "handed" in asked else None,
         retries=Retries(retry_limit, retry_number, _parse_id(previous), _parse_id(following)),
         facts=got["facts"],
         worker=worker,

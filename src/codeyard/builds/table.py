@@ -84,6 +84,9 @@ _some("ix_builds_overdue", Standing.WAITING, _c.queue_until)
 _some("ix_builds_running", Standing.RUNNING, _c.worker)
 
 
+_LISTED = _c.number > 0  # but those of managed compute, which have none: AWS's show in no account
+
+
 # ── one build ──
 
 
@@ -163,12 +166,12 @@ def find(tx: Tx, owner: Owner, runs: Iterable[str]) -> dict[str, StoredBuild]:
 def listed(tx: Tx, owner: Owner, *, ascending: bool, after: str | None) -> Page:
     """A page of ids, in the order in which the builds were started. Invalid: `after` is nothing of ours."""
     key = (_c.submitted, _c.run)
-    return _page(tx, select(_c.project, _c.run, _c.submitted).where(*_of(owner)), key, ascending, after)
+    return _page(tx, select(_c.project, _c.run, _c.submitted).where(*_of(owner), _LISTED), key, ascending, after)
 
 
 def listed_of_project(tx: Tx, owner: Owner, project: str, *, ascending: bool, after: str | None) -> Page:
     """A page of ids by build number. Invalid: `after` is nothing of ours."""
-    query = select(_c.project, _c.run, _c.number).where(*_of(owner), _c.project == project)
+    query = select(_c.project, _c.run, _c.number).where(*_of(owner), _c.project == project, _LISTED)
     return _page(tx, query, (_c.number, _c.run), ascending, after)
 
 
@@ -241,6 +244,12 @@ def sizes_held(tx: Tx) -> dict[str, list[Size]]:
     for row in tx.execute(select(_c.worker, _c.cpus, _c.memory).where(_is(Standing.RUNNING))):
         found.setdefault(row.worker, []).append(Size(row.cpus, row.memory))
     return found
+
+
+def still_going(tx: Tx, runs: Iterable[str]) -> frozenset[str]:
+    """Those of the runs that wait or run."""
+    query = select(_c.run).where(_c.run.in_(tuple(runs)), _c.standing != Standing.ENDED.value)
+    return frozenset(tx.scalars(query))
 
 
 def standing_counts(tx: Tx) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What a build is done with: the contracts it calls, and what it is told from outside."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +19,22 @@ Fetch = Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """What a build is told of a source's version, instead of what was brought: `resolved` None, as that resolved it."""
+
+    version: str
+    resolved: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
-    """The sources of a build; the secondary ones carry an identifier each."""
+    """The sources of a build; the secondary ones carry an identifier each, and by that the rest goes, None the
+    primary one's. `allowed` are those that may be reached whatever projects may not."""
 
     primary: SourceSpec
     secondary: tuple[SourceSpec, ...] = ()
+    revisions: Mapping[str | None, Revision] = field(default_factory=dict)
+    allowed: frozenset[str | None] = frozenset()
 
 
 # Asked for in DOWNLOAD_SOURCE, which fails if they cannot be told: a credential is missing, or may not be read.

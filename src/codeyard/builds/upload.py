@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from codeyard.artifacts import Tree
-from codeyard.artifacts import tree as trees
 from codeyard.artifacts.patterns import Unmatched
 from codeyard.artifacts.publish import (
     NamespaceType,
@@ -15,14 +14,15 @@ from codeyard.artifacts.publish import (
     publish_to_bucket,
     publish_to_directory,
 )
-from codeyard.artifacts.transfer import save_manifest, store_tree
 from codeyard.builds.buildspec import ArtifactsSpec
 from codeyard.builds.caching import save_cache
 from codeyard.builds.expansion import expand_selection, expand_text, names_in, texts_of
 from codeyard.builds.gather import Group, gather
+from codeyard.builds.handing import hand_over
 from codeyard.builds.job import Job
 from codeyard.builds.model import SUCCEEDED, ArtifactTarget, Context, Outcome, Status
 from codeyard.builds.reporting import make_reports
+from codeyard.builds.storing import store
 from codeyard.errors import CodeyardError
 
 _DISCOVERY = ("CODEBUILD_CONFIG_AUTO_DISCOVER", "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR")
@@ -31,7 +31,8 @@ _DISCOVERY = ("CODEBUILD_CONFIG_AUTO_DISCOVER", "CODEBUILD_CONFIG_AUTO_DISCOVER_
 async def upload(job: Job, facts: dict[str, Any]) -> Outcome:
     """Do all of it; an artifact that cannot be made fails the phase, a report or a cache never does."""
     values = await _values(job)
-    outcome = await _artifacts(job, facts, values)
+    outputs = job.settings.outputs
+    outcome = await (_artifacts(job, facts, values) if outputs is None else hand_over(job, outputs, facts, values))
     facts["reports"] = await make_reports(job, values)
     facts["cache"] = await save_cache(job, values)
     return outcome
@@ -83,7 +84,7 @@ async def _make(
     """Store the tree, then publish it; gives the facts of its event, and of a zip the sums that AWS tells."""
     source = (await job.place()).source
     groups = await gather(job, expand_selection(spec.selection, values, source), f"artifact-{identifier}")
-    tree = await job.within(asyncio.to_thread(_store, job, identifier, groups))
+    tree = await job.within(asyncio.to_thread(store, job, identifier, groups, Group.select))
     name = target.name
     if spec.name is not None and target.override_name:
         (name,) = await job.evaluate(f"name-{identifier}", (spec.name,))
@@ -99,29 +100,6 @@ async def _make(
     if published.md5 is None or published.sha256 is None:
         return fact, {}
     return fact, {"md5sum": published.md5, "sha256sum": published.sha256}
-
-
-def _store(job: Job, identifier: str, groups: list[Group]) -> Tree:
-    """One tree of all groups, of the same path the last. Unmatched if none of them has a file."""
-    entries = {}
-    lines: list[str] = []
-    unmatched: Unmatched | None = None
-    for group in groups:
-        try:
-            selected = group.select()
-        except Unmatched as error:
-            unmatched = error
-            lines += error.lines
-            continue
-        lines += selected.lines
-        entries.update({entry.path: entry for entry in store_tree(group.root, selected.picks, job.tools.blobs).entries})
-    if not entries:
-        assert unmatched is not None
-        raise Unmatched(unmatched.what, tuple(lines))
-    job.say_each(f"artifact-{identifier}", lines)
-    tree = trees.make(entries.values())
-    save_manifest(tree, job.tools.blobs)
-    return tree
 
 
 def _publish(job: Job, tree: Tree, target: ArtifactTarget, name: str, prefix: str | None) -> Published:

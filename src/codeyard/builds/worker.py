@@ -46,6 +46,7 @@ class Worker:
         kill: Kill | None = None,
         account_limit: int | None = None,
         told: Told = lambda _build, _event: None,
+        over: Callable[[str], None] = lambda _run: None,
         lease: float = 30.0,
         poll: float = 0.1,
         grace: float = 300.0,
@@ -54,10 +55,10 @@ class Worker:
 
         `start` begins the workflow of this id, once however often it is asked. `perform` does the build and `kill`
         ends its sandbox, if there is one. `told` hears every event of a build that runs here, with the build as it is
-        then.
+        then; `over` the run of each one whose row says now that it ended.
         """
         self._db, self._start, self._now = db, start, now
-        self._known_as = known_as
+        self._known_as, self._over = known_as, over
         self._account_limit = account_limit
         self._lease, self._grace = timedelta(seconds=lease), timedelta(seconds=max(lease, grace))
         self._beat, self._poll = lease / 6, poll
@@ -119,6 +120,7 @@ class Worker:
             held.stop.set()
         try:
             await self._minder.mind(held, steps)
+            self._over(id)
         finally:
             self._held.pop(id, None)
             held.over.set()

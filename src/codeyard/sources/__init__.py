@@ -43,6 +43,7 @@ class SourceKind(StrEnum):
     ZIP = "ZIP"  # on this machine
     S3_ZIP = "S3_ZIP"
     S3_FOLDER = "S3_FOLDER"
+    TREE = "TREE"  # of the blob store, by its digest: what a pipeline hands on
     NONE = "NONE"  # an empty directory: NO_SOURCE
 
 
@@ -61,7 +62,7 @@ class Credential:
 class SourceSpec:
     """What to bring. Holding one proves that `location` names no credential and that nothing in it reads as an option.
 
-    `location` is a git URL (or host:path), an absolute path, or `s3://bucket/key`; "" for NONE.
+    `location` is a git URL (or host:path), an absolute path, `s3://bucket/key`, or a digest; "" for NONE.
     `version` is that of reference 4.2: of git a branch, tag, commit or ref; of a zip on S3 the object's version id.
     `depth`: 1 to 25 commits; 0, more than 25 or None is the whole history (4.3).
     `identifier` is None for the primary source.
