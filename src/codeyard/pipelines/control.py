@@ -227,6 +227,34 @@ class PipelineControl:
 
         await self._turn(work)
 
+    async def put_revision(
+        self, owner: Owner, name: str, stage: str, action: str, revision: tuple[str, str]
+    ) -> tuple[bool, str]:
+        """Whether the revision is new, and the execution that it began, or that had it already. Refused."""
+        id, text = str(uuid.uuid4()), json.dumps(revision)
+        token = f"revision-{hashlib.sha256(json.dumps([stage, action, revision]).encode()).hexdigest()}"
+
+        def work(tx: Tx) -> tuple[tuple[bool, str], Taken | None]:
+            held = self._held(tx, owner, name)
+            version = pipelines_table.version_of(tx, owner, name, held.version)
+            assert version is not None
+            plan = parse(version.shape)
+            declared = plan.stage(stage)
+            if declared is None:
+                raise Refused("StageNotFoundException", f"The pipeline has no stage with name '{stage}'")
+            if declared.action(action) is None:
+                raise Refused("ActionNotFoundException", f"The stage has no action with name '{action}'")
+            used = executions_table.used(tx, owner, name, token)
+            if used is not None:
+                return (False, used[0]), None
+            executions_table.use(tx, owner, name, token, id, "")
+            facts = {"trigger": _trigger(Trigger("PutActionRevision", text)), **_given(plan, {}, required=False)}
+            return (True, id), self._take(tx, held, Started(id), facts)
+
+        answer, taken = await self._write(work)
+        self._tell(taken)
+        return answer
+
     # ── runs ──
 
     async def approve(

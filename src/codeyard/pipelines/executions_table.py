@@ -126,6 +126,12 @@ def at_work(tx: Tx, owner: Owner, pipeline: str, named: Iterable[str]) -> dict[s
     return {row.id: _stored(row) for row in tx.execute(query)}
 
 
+def these(tx: Tx, ids: Iterable[str]) -> dict[str, StoredExecution]:
+    """Those that are there, by id."""
+    wanted = sorted(set(ids))
+    return {row.id: _stored(row) for row in tx.execute(select(executions).where(_e.id.in_(wanted)))} if wanted else {}
+
+
 def listed(
     tx: Tx, owner: Owner, pipeline: str, *, before: int | None, limit: int, succeeded_in: str | None = None
 ) -> list[StoredExecution]:

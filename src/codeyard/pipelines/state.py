@@ -140,6 +140,7 @@ class Gate:
     waiting: tuple[str, ...] = ()  # in front of it; of SUPERSEDED mode one at the most
     latest: str | None = None  # the execution that entered last
     succeeded: tuple[str, int] | None = None  # the latest STANDARD execution that succeeded here, and its version
+    shown: Mapping[str, str] = field(default_factory=dict)  # by action: its latest run, of whichever execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ def _gate(gate: Gate) -> dict[str, Any]:
         "waiting": list(gate.waiting),
         "latest": gate.latest,
         "succeeded": None if gate.succeeded is None else list(gate.succeeded),
+        "shown": dict(gate.shown),
     }
 
 
@@ -205,6 +207,7 @@ def _parse_gate(given: Mapping[str, Any]) -> Gate:
         tuple(given["waiting"]),
         given["latest"],
         None if given["succeeded"] is None else (given["succeeded"][0], given["succeeded"][1]),
+        given["shown"],
     )
 
 

@@ -175,6 +175,9 @@ class Turn:
             names = names[: max(0, _AT_ONCE - running)]
         begun = {name: Run(self.mint()) for name in names}
         self.put_run(execution, replace(run, actions={**run.actions, **begun}))
+        gate = self.gate(stage.name)
+        if gate is not None and execution.mode is not ExecutionMode.PARALLEL:
+            self.set_gate(gate, shown={**gate.shown, **{name: each.id for name, each in begun.items()}})
         self.effects += [StartRun(execution.id, stage.name, name, each.id) for name, each in begun.items()]
 
     def run_ended(self, event: RunEnded) -> None:
