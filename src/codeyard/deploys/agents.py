@@ -31,7 +31,7 @@ _LOOK = 2.0  # seconds until a poll sees what another process has done
 _SMALL, _LARGE = 1 << 14, 1 << 20  # bytes of a body
 _CACHED = 8  # trees
 _ID = re.compile(r"d-[A-Z0-9]{9}", re.ASCII)
-_STATUS = {Invalid: 400, Denied: 403, NotFound: 404, Conflict: 409}
+_STATUS: dict[type[CodeyardError], int] = {Invalid: 400, Denied: 403, NotFound: 404, Conflict: 409}
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -92,7 +92,7 @@ class Agents:
 
     async def _register(self, asked: dict[str, Any]) -> dict[str, Any]:
         tags = asked.get("tags")
-        if not isinstance(tags, dict) or not all(isinstance(part, str) for pair in tags.items() for part in pair):
+        if not isinstance(tags, dict) or not all(isinstance(each, str) for each in (*tags, *tags.values())):
             raise _bad("tags")
         target = await self._targets.enrol(_text(asked, "token"), _text(asked, "name"), tags, _text(asked, "secret"))
         return {"id": target.id, "account": target.owner.account, "region": target.owner.region, "tags": target.tags}

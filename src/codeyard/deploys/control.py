@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from codeyard.aws import Page, Refused
 from codeyard.deploys import EventReport, progress, table, targets_table
-from codeyard.deploys.model import GRACE, LONGEST_EVENT, Deployment, DeploymentRequest, Status
+from codeyard.deploys.model import Deployment, DeploymentRequest, Status
 from codeyard.deploys.turns import Turn, new_id
 from codeyard.deploys.wakes import Wakes
 from codeyard.errors import Conflict
@@ -26,7 +26,6 @@ _FIRST, _LAST = 0.010, 0.250  # seconds between looks at a deployment that someb
 _TRIES = 10
 _SILENT = "Nothing has been heard of the agent for {:.0f} seconds."
 _REMOVED = "The target was removed."
-_TOO_LONG = "The event took longer than an hour."
 
 
 class DeployControl:
@@ -170,9 +169,13 @@ class DeployControl:
             lambda tx: (table.under_way(tx), table.in_flight(tx), table.groups_that_may_go_on(tx))
         )
         for each in working:
-            why = self._silence(each, now)
-            if why is not None:
-                await self._lost(each, why, now)
+            if progress.overdue(each.event_began, now):
+                await self._given_up(each, lambda was, known=each.target: progress.too_long(was, known, now))  # type: ignore[misc]
+            elif (why := self._silence(each, now)) is not None:
+                await self._given_up(
+                    each,
+                    lambda was, known=each.target, why=why: progress.unheard(was, known, now, why),  # type: ignore[misc]
+                )
         for id in flying:
             begun = await self._db.read(lambda tx, known=id: table.load_alone(tx, known))  # type: ignore[misc]
             if begun is not None and progress.time_over(begun, now) != begun:
@@ -181,26 +184,20 @@ class DeployControl:
             await self._write(lambda turn, group=group_id: turn.go_on(group))  # type: ignore[misc]
 
     def _silence(self, each: table.UnderWay, now: datetime) -> str | None:
-        """Why a target that works is given up, if it is."""
+        """Why a target that works counts as gone, if it does."""
         if each.heard is None:
             return _REMOVED
-        since = max(each.heard, self._watching)
-        if each.event_began is None:
-            since = max(since, each.updated)
-        if now - since > timedelta(seconds=self.heard_for):
-            return _SILENT.format((now - since).total_seconds())
-        if each.event_began is not None and now > each.event_began + LONGEST_EVENT + GRACE:
-            return _TOO_LONG
-        return None
+        silent = now - max(each.heard, each.updated, self._watching)
+        return _SILENT.format(silent.total_seconds()) if silent > timedelta(seconds=self.heard_for) else None
 
-    async def _lost(self, each: table.UnderWay, why: str, now: datetime) -> None:
-        def rule(was: Deployment) -> Deployment:
+    async def _given_up(self, each: table.UnderWay, rule: Callable[[Deployment], Deployment]) -> None:
+        """By the rule, unless it has told something meanwhile."""
+
+        def unless_told(was: Deployment) -> Deployment:
             target = was.target(each.target)
-            if target is None or target.updated != each.updated:
-                return was  # it has told something meanwhile
-            return progress.unheard(was, each.target, now, why)
+            return was if target is None or target.updated != each.updated else rule(was)
 
-        await self._change(each.deployment, rule)
+        await self._change(each.deployment, unless_told)
 
     # ── transactions ──
 

@@ -99,7 +99,16 @@ def ended(deployment: Deployment, id: str, succeeded: bool, message: str, now: d
 
 
 def unheard(deployment: Deployment, id: str, now: datetime, why: str) -> Deployment:
-    """Nothing was heard for too long of a target that is under way, or of its event."""
+    """Nothing was heard for too long of a target that is under way: it counts as gone."""
+    return _given_up(deployment, id, now, why, gone=True)
+
+
+def too_long(deployment: Deployment, id: str, now: datetime) -> Deployment:
+    """A target's event has taken longer than an event may, whatever its agent says."""
+    return _given_up(deployment, id, now, "The event took longer than an hour.", gone=False)
+
+
+def _given_up(deployment: Deployment, id: str, now: datetime, why: str, *, gone: bool) -> Deployment:
     target = deployment.target(id)
     if target is None or target.status is not TargetStatus.IN_PROGRESS:
         return deployment
@@ -107,7 +116,7 @@ def unheard(deployment: Deployment, id: str, now: datetime, why: str) -> Deploym
     if all(event.status is EventStatus.PENDING for event in target.events):
         events = (_unknown(replace(events[0], status=EventStatus.IN_PROGRESS), now, why), *events[1:])
     after = replace(
-        target, status=TargetStatus.FAILED, events=_closed(events), updated=now, lost=True, message=why
+        target, status=TargetStatus.FAILED, events=_closed(events), updated=now, lost=gone, message=why
     )  # fmt: skip
     return _settled(_with(deployment, after), now)
 
@@ -135,15 +144,9 @@ def time_over(deployment: Deployment, now: datetime) -> Deployment:
     return _finished(replace(deployment, targets=targets), Status.FAILED, Error(Code.TIMEOUT, why), now)
 
 
-def overdue(deployment: Deployment, now: datetime) -> tuple[str, ...]:
-    """Targets whose event has taken longer than an event may."""
-    return tuple(
-        target.id
-        for target in deployment.targets
-        if target.status is TargetStatus.IN_PROGRESS
-        and target.event_began is not None
-        and now > target.event_began + LONGEST_EVENT + GRACE
-    )
+def overdue(event_began: datetime | None, now: datetime) -> bool:
+    """Whether an event that began then, and is under way, has taken longer than an event may."""
+    return event_began is not None and now > event_began + LONGEST_EVENT + GRACE
 
 
 # ── rollback ──
