@@ -25,7 +25,7 @@ from codeyard.pipelines.wire import (
 )
 from codeyard.store import Database, Tx
 
-_TOKEN = "InvalidNextTokenException"
+_STALE = "InvalidNextTokenException"
 _PAGE = 100
 
 
@@ -152,7 +152,7 @@ class ExecutionOperations:
         owner, given = call.owner, call.input
         name, limit = given["pipelineName"], given.get("maxResults") or _PAGE
         stage = ((given.get("filter") or {}).get("succeededInStage") or {}).get("stageName")
-        token = self._pages.open(call, given.get("nextToken"), _TOKEN, filter=[name, stage])
+        token = self._pages.open(call, given.get("nextToken"), _STALE, filter=[name, stage])
         before = None if token is None else int(token)
 
         def work(tx: Tx) -> list[StoredExecution]:
@@ -202,7 +202,7 @@ class ExecutionOperations:
         id = asked.get("pipelineExecutionId") or latest.get("pipelineExecutionId")
         last_only = latest.get("startTimeRange") == "Latest"
         filter = [name, id, last_only]
-        token = self._pages.open(call, given.get("nextToken"), _TOKEN, filter=filter)
+        token = self._pages.open(call, given.get("nextToken"), _STALE, filter=filter)
         at, _, run = (token or "").partition(" ")
         before = None if token is None else (int(at), run)
 

@@ -23,7 +23,7 @@ from codeyard.store import Database, Tx
 
 _PASSED_TO = {"iam:PassedToService": "codepipeline.amazonaws.com"}
 _TAGS = 50
-_TOKEN = "InvalidNextTokenException"
+_STALE = "InvalidNextTokenException"
 MANY = 1000  # pipelines in a region (Quotas)
 
 
@@ -137,7 +137,7 @@ class PipelineOperations:
 
     @operation("ListPipelines")
     async def list_pipelines(self, call: Call) -> Shape:
-        after = self._pages.open(call, call.input.get("nextToken"), _TOKEN) or ""
+        after = self._pages.open(call, call.input.get("nextToken"), _STALE) or ""
         limit = call.input.get("maxResults") or 1000
 
         def work(tx: Tx) -> list[tuple[StoredPipeline, StoredVersion]]:

@@ -4,6 +4,8 @@ A pipeline's document is checked by `rules`, its secrets are sealed apart from i
 does is an event of the state machine (`progress`), and one transaction.
 """
 
+import hashlib
+import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
