@@ -1,7 +1,7 @@
 """Definitions for tests: short to write, and sent as a client's would be, through the wire and AWS's model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from codeyard.aws import Refused, shapes
@@ -56,8 +56,8 @@ def commands(*lines: str, name: str = "Run", **more: Any) -> Shape:
     return action(name, "Compute/AWS/Commands", "Source", "", **{"commands": list(lines), **more})
 
 
-def approval(**more: Any) -> Shape:
-    return action("Ask", "Approval/AWS/Manual", **more)
+def approval(name: str = "Ask", **more: Any) -> Shape:
+    return action(name, "Approval/AWS/Manual", **more)
 
 
 def stage(name: str, *actions: Shape, **more: Any) -> Shape:
@@ -158,5 +158,10 @@ def accepted(definition: Any, types: Catalogue | None = None, owner: Owner = OWN
     return check(decoded(definition), owner, types or catalogue())
 
 
-def names(shapes: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [shape["name"] for shape in shapes]
+def verdict(definition: Any) -> str | None:
+    """The type of error that it is refused with, or None: it is accepted."""
+    try:
+        accepted(definition)
+    except Refused as refused:
+        return refused.code
+    return None
