@@ -1,0 +1,59 @@
+"""An action of a type of one's own, whose jobs a worker polls for (User Guide, "Create a custom action")."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from codeyard.durable import Answer
+from codeyard.pipelines import custom_types_table, job_data
+from codeyard.pipelines.action_types import ActionTypeSpec
+from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Work
+from codeyard.pipelines.actions.job_rounds import EncryptionKey, Rounds, outcome, owner_of
+from codeyard.pipelines.job_data import About
+from codeyard.pipelines.job_results import Result
+from codeyard.pipelines.jobs import Doer
+from codeyard.store import Database
+
+_QUERIED = 50  # characters of a value that jobs are asked for by (ActionConfigurationQueryableValue)
+
+
+class CustomAction:
+    """Of every type that has job workers."""
+
+    def __init__(self, db: Database, now: Callable[[], datetime], encryption_key: EncryptionKey) -> None:
+        self._db, self._rounds = db, Rounds(db, now, encryption_key)
+
+    async def run(self, work: Work) -> Outcome:
+        spec = await self._spec(work)
+        about = await self._rounds.about(work, spec)
+        number, result = 0, Result()
+        while True:
+            await self._post(work, spec, about, number, result)
+            result = await self._rounds.result(work, number)
+            if result.continuation is None:
+                return await outcome(work, result)
+            number += 1
+
+    async def _spec(self, work: Work) -> ActionTypeSpec:
+        owner, type = owner_of(work), work.declared.type
+        catalogue = await self._db.read(lambda tx: custom_types_table.catalogue(tx, owner))
+        spec = catalogue.find(type)
+        if spec is None:
+            text = f"The action type {type} was deleted, or was never there."
+            raise ActionFailed(ErrorCode.CONFIGURATION, text)
+        asked = spec.queryable
+        if asked is not None and len(work.declared.configuration.get(asked.name, "")) > _QUERIED:
+            text = f"The value of {asked.name} has more than {_QUERIED} characters, and no worker can ask for it."
+            raise ActionFailed(ErrorCode.CONFIGURATION, text)
+        return spec
+
+    async def _post(self, work: Work, spec: ActionTypeSpec, about: About, number: int, last: Result) -> None:
+        async def post() -> Answer:
+            if number > 0:  # here, so that a process that goes through it again does not tell of old progress
+                await work.tell(last.told)
+            queue = job_data.queue(spec, about.configuration)
+            stored = await self._rounds.post(
+                work, about, Doer.WORKER, number, last.continuation, queue=queue, deadline=work.deadline
+            )
+            return {"id": stored.job.id}
+
+        await work.step(f"job {number}", post)
