@@ -48,8 +48,8 @@ class Histories(Protocol):
         of submodules only their directories."""
         ...
 
-    async def changed(self, url: str, before: str, after: str, limit: int) -> tuple[str, ...] | None:
-        """The paths that differ between two commits that `commit` gave, at most `limit`; None: `before` is gone."""
+    async def changed(self, url: str, before: str | None, after: str, limit: int) -> tuple[str, ...]:
+        """The paths that differ between two commits that `commit` gave, at most `limit`; None: all of `after`."""
         ...
 
 

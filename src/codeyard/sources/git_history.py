@@ -87,15 +87,15 @@ class GitHistories:
         finally:
             index.unlink(missing_ok=True)
 
-    async def changed(self, url: str, before: str, after: str, limit: int) -> tuple[str, ...] | None:
+    async def changed(self, url: str, before: str | None, after: str, limit: int) -> tuple[str, ...]:
         """See Histories."""
-        async with self._mirror(Server(url), share=True) as mirror:
-            try:
-                listing = await self._git(
-                    mirror.path, "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after
-                )
-            except GitFailed:
-                return None
+        what = ("ls-tree",) if before is None else ("diff-tree", "--no-renames")
+        trees = (after,) if before is None else (before, after)
+        try:
+            async with self._mirror(Server(url), share=True) as mirror:
+                listing = await self._git(mirror.path, *what, "-r", "-z", "--name-only", *trees)
+        except GitFailed as failure:
+            raise clone_error(failure) from None
         return parse_paths(listing, limit)
 
     async def _mended(self, server: Server, work: Callable[[Mirror], Awaitable[T]]) -> T:
