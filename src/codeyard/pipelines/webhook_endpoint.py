@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 # GitHub sends up to 25 MB, and of a push seldom more than a few hundred KB. JSON takes many times its length in memory.
 _LIMITS = Limits(body=5 * 1024 * 1024, held=64 * 1024 * 1024)
 _AT_ONCE = 2  # bodies looked at
+_PATIENCE = 2.0  # seconds for a body that is not wanted: a client that is cut off while it sends reads no answer
 _LONGEST_QUERY = 2048
 _ABSENT = 404, "There is no such webhook."
 
@@ -67,9 +69,11 @@ class WebhookEndpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, str, bool]:
         """The status, the text, and whether the request's body was read."""
         if scope["method"] != "POST":
+            await _let_go(receive)
             return 405, "A webhook takes POST alone.", False
         opened = await self._webhooks.by_token(_token(scope))
         if opened is None:
+            await _let_go(receive)
             return *_ABSENT, False
         names = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
         headers = dict(names)
@@ -117,6 +121,18 @@ def _is_wanted(opened: Opened, body: bytes, configuration: Mapping[str, str]) ->
         return is_wanted(opened.webhook.filters, document, configuration)
     except TooLarge:
         raise _Unreadable("The request's body is too large for the webhook's filters.") from None
+
+
+async def _let_go(receive: Receive) -> None:
+    """Of a body without looking at it, some of it and for a while."""
+    left = _LIMITS.body
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
 
 
 def _no_constant(name: str) -> NoReturn:
