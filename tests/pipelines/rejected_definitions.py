@@ -262,6 +262,11 @@ REJECTED = [
     Bad("4.7", "action-reference-StepFunctions", "a file of no artifact", ACTION, then(action(
         "Go", "Invoke/AWS/StepFunctions", configuration={
             "StateMachineArn": "arn:m", "InputType": "FilePath", "Input": "in.json"}))),
+    Bad("4.7", "action-reference-StepFunctions", "no file of the artifact", ACTION, then(action(
+        "Go", "Invoke/AWS/StepFunctions", "Source", configuration={
+            "StateMachineArn": "arn:m", "InputType": "FilePath"}))),
+    Bad("4.8", "action-reference-InspectorScan", "no sources to scan", ACTION, then(action(
+        "Scan", "Invoke/AWS/InspectorScan", "", "Bill", configuration={"InspectorRunMode": "SourceCodeScan"}))),
     Bad("4.8", "action-reference-PipelineInvoke", "variables that are no list", ACTION, then(action(
         "Next", "Invoke/AWS/CodePipeline", configuration={"PipelineName": "p", "Variables": "A=1"}))),
     Bad("4.9", "action-reference-CloudFormation", "an unknown mode", ACTION, cloudformation(
@@ -279,6 +284,8 @@ REJECTED = [
     Bad("ours", "aws-differences", "targets that are no tags", ACTION, release(Targets="everything")),
     Bad("ours", "aws-differences", "a path that climbs", ACTION, release(Path="/srv/../etc")),
     Bad("ours", "aws-differences", "a share of more than all", ACTION, release(MinimumHealthy="101%")),
+    Bad("ours", "aws-differences", "one tag twice", ACTION, release(Targets="a=1,a=2")),
+    Bad("ours", "aws-differences", "a script outside of the release", ACTION, release(AfterSwitch="../../bin/sh")),
     Bad("ours", "aws-differences", "nothing kept", ACTION, release(Keep="0")),
     Bad("ours", "aws-differences", "a URL of files", ACTION, http(Url="file:///etc/passwd")),
     Bad("ours", "aws-differences", "headers that are no object", ACTION, http(Headers='["a"]')),
@@ -329,6 +336,12 @@ REJECTED = [
         "FAIL", rule("VariableCheck", {"Variable": "#{Made.X}", "Operator": "EQ", "Value": "1"})))),
     Bad("8.3", "rule-reference-DeploymentWindow", "five fields", STAGE, second(beforeEntry=condition(
         "FAIL", rule("DeploymentWindow", {"Cron": "0 9 * * MON"})))),
+    Bad("8.3", "rule-reference-DeploymentWindow", "an hour that is none", STAGE, second(beforeEntry=condition(
+        "FAIL", rule("DeploymentWindow", {"Cron": "* * 25 ? * MON-FRI"})))),
+    Bad("8.3", "rule-reference-CloudWatchAlarm", "an input of an alarm", STAGE,
+        second(beforeEntry=condition("FAIL", {**ALARM, "inputArtifacts": [{"name": "Source"}]}))),
+    Bad("8.3", "rule-reference-Commands", "a command of two lines", STAGE,
+        second(beforeEntry=condition("FAIL", rule("Commands", {}, commands=["a\nb"])))),
     Bad("8.3", "rule-reference-Commands", "no commands", STAGE,
         second(beforeEntry=condition("FAIL", rule("Commands", {})))),
     Bad("8.3", "rule-reference-CloudWatchAlarm", "commands of an alarm", STAGE,

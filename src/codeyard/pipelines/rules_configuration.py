@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codeyard.errors import Invalid
+from codeyard.pipelines import our_keys
 from codeyard.pipelines.action_types import ActionTypeSpec, Kind, Property
 from codeyard.pipelines.expressions import references, refers
 from codeyard.pipelines.model import ActionType
+from codeyard.pipelines.window import Window
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _QUERYABLE = re.compile(r"[A-Za-z0-9_-]{1,20}")  # ActionConfigurationProperty, queryable
 _VARIABLE_TYPES = ("PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
-_TARGETS = re.compile(r"[^=,\s][^=,]*=[^=,]*(,[^=,\s][^=,]*=[^=,]*)*")
-_HEALTHY = re.compile(r"[0-9]{1,6}|[0-9]{1,2}%|100%|OneAtATime|HalfAtATime|AllAtOnce")
 _WITH_TEMPLATE = ("CREATE_UPDATE", "REPLACE_ON_FAILURE", "CHANGE_SET_REPLACE")
-_STATUSES = re.compile(r"[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)(, ?[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?))*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,37 +184,16 @@ def _list_in_json(*names: str) -> Callable[[Configured], Iterator[str]]:
     return check
 
 
-def _release(of: Configured) -> Iterator[str]:
-    path, keep = of.known("Path"), of.known("Keep")
-    rules = {
-        "Targets": (_TARGETS, "Tag=Value, or several with commas between"),
-        "MinimumHealthy": (_HEALTHY, "a number, a percentage, OneAtATime, HalfAtATime or AllAtOnce"),
-    }
-    yield from _patterns(of, rules)
-    if path is not None and (not path.startswith("/") or ".." in path.split("/") or "\0" in path):
-        yield f"{of.subject} has an invalid value for configuration 'Path': it must be an absolute path"
-    if keep is not None and not (keep.isascii() and keep.isdigit() and int(keep[:9]) >= 1):
-        yield f"{of.subject} has an invalid value for configuration 'Keep': it must be 1 or more"
+def _readable(values: Mapping[str, tuple[Callable[[str], object], str]]) -> Callable[[Configured], Iterator[str]]:
+    """Of our own actions: each value must be one that its reader can read."""
 
+    def check(of: Configured) -> Iterator[str]:
+        for name, (read, wanted) in values.items():
+            value = of.known(name)
+            if value is not None and read(value) in (None, False):
+                yield f"{of.subject} has an invalid value for configuration '{name}': it must be {wanted}"
 
-def _http(of: Configured) -> Iterator[str]:
-    rules = {
-        "Url": (re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE), "an http or https URL"),
-        "Expect": (_STATUSES, "status codes, such as 200,204 or 200-299 or 2xx"),
-    }
-    yield from _patterns(of, rules)
-    text = of.values.get("Headers")
-    headers = None if text is None else _json(text)
-    whole = isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())
-    if text is not None and not whole and not (headers is None and refers(text)):
-        yield f"{of.subject} has an invalid value for configuration 'Headers': it must be a JSON object of strings"
-
-
-def _patterns(of: Configured, rules: Mapping[str, tuple[re.Pattern[str], str]]) -> Iterator[str]:
-    for name, (pattern, wanted) in rules.items():
-        value = of.known(name)
-        if value is not None and not pattern.fullmatch(value):
-            yield f"{of.subject} has an invalid value for configuration '{name}': it must be {wanted}"
+    return check
 
 
 def _variable_check(of: Configured) -> Iterator[str]:
@@ -225,8 +204,12 @@ def _variable_check(of: Configured) -> Iterator[str]:
 
 def _window(of: Configured) -> Iterator[str]:
     cron = of.known("Cron")
-    if cron is not None and len(cron.split()) not in (6, 7):
-        yield f"{of.subject} has an invalid value for configuration 'Cron': it must have six or seven fields"
+    if cron is None:
+        return
+    try:
+        Window.parse(cron)
+    except Invalid as error:
+        yield f"{of.subject} has an invalid value for configuration 'Cron': {error.why}"
 
 
 _OF_TYPE: Mapping[ActionType, Callable[[Configured], Iterator[str]]] = {
@@ -239,8 +222,8 @@ _OF_TYPE: Mapping[ActionType, Callable[[Configured], Iterator[str]]] = {
     ActionType("Invoke", "AWS", "CodePipeline"): _list_in_json("SourceRevisions", "Variables"),
     ActionType("Invoke", "AWS", "InspectorScan"): _inspector,
     ActionType("Approval", "AWS", "Manual"): _approval,
-    ActionType("Deploy", "Custom", "Codeyard-Release"): _release,
-    ActionType("Invoke", "Custom", "Codeyard-HTTP"): _http,
+    ActionType("Deploy", "Custom", "Codeyard-Release"): _readable(our_keys.RELEASE),
+    ActionType("Invoke", "Custom", "Codeyard-HTTP"): _readable(our_keys.HTTP),
     ActionType("Rule", "AWS", "CodeBuild"): _codebuild,
     ActionType("Rule", "AWS", "VariableCheck"): _variable_check,
     ActionType("Rule", "AWS", "DeploymentWindow"): _window,
