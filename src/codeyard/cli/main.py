@@ -30,6 +30,8 @@ _COMMANDS = {
     "retry": ("codeyard.cli.service", "Start a build again."),
     "artifacts": ("codeyard.cli.service", "List or download a build's artifacts."),
     "objects": ("codeyard.cli.objects", "Put, get and list what lies in buckets."),
+    "agent": ("codeyard.cli.agent", "Deploy to this machine what a server says."),
+    "agents": ("codeyard.cli.agent", "List and remove the machines that are deployed to."),
     "run": ("codeyard.cli.run", "Run a buildspec here, as CodeBuild would."),
     "validate": ("codeyard.cli.validate", "Check buildspecs: every mistake at once, with its place and its fix."),
     "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),

@@ -6,7 +6,7 @@ altered still sends as many bytes as it said.
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 from codeyard.artifacts import BlobStore, Digest
 from codeyard.errors import Fault, NotFound
@@ -14,6 +14,10 @@ from codeyard.errors import Fault, NotFound
 _HEAD = struct.Struct(">32sQ")
 _MISSING = 2**64 - 1
 _PIECE = 1 << 18
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 def packed(blobs: BlobStore, wanted: Iterable[tuple[Digest, int]]) -> Iterator[bytes]:
@@ -31,7 +35,7 @@ def packed(blobs: BlobStore, wanted: Iterable[tuple[Digest, int]]) -> Iterator[b
         yield b"".join(waiting)
 
 
-def unpacked(stream: BinaryIO) -> Iterator[tuple[Digest, int | None]]:
+def unpacked(stream: Readable) -> Iterator[tuple[Digest, int | None]]:
     """Each blob's digest and size, None if the sender has it not; the size's bytes are to be read from `stream` before
     the next is asked for. Fault: the stream ended early."""
     while head := _exactly(stream, _HEAD.size):
@@ -61,7 +65,7 @@ def _one(blobs: BlobStore, digest: Digest, length: int) -> Iterator[bytes]:
         left -= min(left, _PIECE)
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: Readable, size: int) -> bytes:
     """So many bytes, or none at the end of the stream. Fault."""
     found = b""
     while len(found) < size:

@@ -1,0 +1,194 @@
+"""The blobs of what a machine is told to place: those it has, and the server's, fetched when first asked for.
+
+Whatever comes is named by what it is: bytes that are not those of their digest are refused, whoever altered them and
+wherever. When one blob of a tree is missing, all that are missing of that tree are fetched, many to a request; each is
+kept as soon as it is whole, so that a connection that breaks costs no more than one.
+"""
+
+import http.client
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from io import BytesIO
+from typing import BinaryIO
+
+from codeyard.artifacts import Blob, BlobStore, Digest, Holder, Kind, Swept, read
+from codeyard.artifacts.tree import LIMIT, parse
+from codeyard.deploys.door import Door, Unreachable
+from codeyard.deploys.packing import Readable, unpacked
+from codeyard.errors import Fault, Invalid
+
+_TOGETHER = 1000  # blobs of one request
+_SIZE = 256 << 20  # their bytes, if it is more than one
+_SMALL = 1 << 20
+_PIECE = 1 << 20
+_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
+
+
+class FetchedBlobs:
+    """A BlobStore over one on this machine. `patience`: seconds without a new byte until a fetch is given up."""
+
+    def __init__(self, local: BlobStore, door: Door, *, patience: float = 120.0) -> None:
+        self._local, self._door, self._patience = local, door, patience
+        self._fetching = threading.Lock()
+        self._trees: dict[str, Digest] = {}  # by deployment
+        self._sizes: dict[Digest, dict[Digest, int]] = {}
+        self.fetched = 0  # bytes, since the start
+
+    @contextmanager
+    def of(self, deployment: str, tree: Digest) -> Iterator[None]:
+        """While it lasts, the blobs of this tree can be had, in the name of this deployment."""
+        self._trees[deployment] = tree
+        try:
+            yield
+        finally:
+            del self._trees[deployment]
+            self._sizes.pop(tree, None)
+
+    def has(self, digest: Digest) -> bool:
+        return self._local.has(digest)
+
+    def put(self, source: BinaryIO, expected: Digest | None = None) -> Blob:
+        return self._local.put(source, expected)
+
+    def open(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
+        return self._opened(digest)
+
+    @contextmanager
+    def _opened(self, digest: Digest) -> Iterator[BinaryIO]:
+        self._need(digest)
+        with self._local.open(digest) as file:
+            yield file
+
+    def place(
+        self, digest: Digest, name: str, *, directory: int, kind: Kind = Kind.FILE, holder: Holder = Holder.WRITER
+    ) -> None:
+        self._need(digest)
+        try:
+            self._local.place(digest, name, directory=directory, kind=kind, holder=holder)
+        except Fault:
+            if self._local.has(digest):
+                raise
+            self._need(digest)  # it was damaged here, and set aside: the server's may be sound
+            self._local.place(digest, name, directory=directory, kind=kind, holder=holder)
+
+    def sweep(self, keep: Callable[[Digest], bool], *, older_than: float, dry_run: bool = False) -> Swept:
+        return self._local.sweep(keep, older_than=older_than, dry_run=dry_run)
+
+    def close(self) -> None:
+        """End what is being fetched."""
+        self._door.close()
+
+    # ── fetching ──
+
+    def _need(self, digest: Digest) -> None:
+        """Have it here, if it is of a tree that may be fetched."""
+        if self._local.has(digest):
+            return
+        with self._fetching:  # of those who ask at once one fetches, and for all of them
+            for deployment, tree in tuple(self._trees.items()):
+                if self._local.has(digest):
+                    return
+                if digest == tree:
+                    self._patiently(lambda deployment=deployment, tree=tree: self._manifest(deployment, tree))  # type: ignore[misc]
+                elif digest in self._blobs_of(deployment, tree):
+                    self._fetch(deployment, tree)
+
+    def _blobs_of(self, deployment: str, tree: Digest) -> dict[Digest, int]:
+        if tree not in self._sizes:
+            if not self._local.has(tree):
+                self._patiently(lambda: self._manifest(deployment, tree))
+            entries = parse(read(self._local, tree, LIMIT)).entries
+            self._sizes[tree] = {entry.digest: entry.size for entry in entries if entry.digest is not None}
+        return self._sizes[tree]
+
+    def _manifest(self, deployment: str, tree: Digest) -> bool:
+        with self._door.asked("GET", f"deployments/{deployment}/manifest") as answer:
+            content = answer.read(LIMIT + 1)
+        self._keep(BytesIO(content), tree, len(content))
+        return True
+
+    def _fetch(self, deployment: str, tree: Digest) -> None:
+        """All that is missing of a tree."""
+        sizes = self._blobs_of(deployment, tree)
+
+        def some() -> bool:
+            missing = [digest for digest in sizes if not self._local.has(digest)]
+            if missing:
+                self._batch(deployment, _first(missing, sizes), sizes)
+            return not missing
+
+        self._patiently(some)
+
+    def _batch(self, deployment: str, wanted: list[Digest], sizes: dict[Digest, int]) -> None:
+        path = f"deployments/{deployment}/blobs"
+        with self._door.asked("POST", path, {"digests": wanted}) as answer:
+            for digest, size in unpacked(answer):
+                if size is None:
+                    raise Fault(f"blob {digest}", "the server has lost it.", "Build it again.")
+                if digest not in sizes or size != sizes[digest]:
+                    raise Fault(f"blob {digest}", "the server sent what was not asked for.", "Try again.")
+                self._take(answer, digest, size)
+
+    def _take(self, stream: Readable, digest: Digest, size: int) -> None:
+        if size <= _SMALL:
+            self._keep(BytesIO(_whole(stream, size)), digest, size)
+            return
+        with tempfile.TemporaryFile() as file:
+            left = size
+            while left:
+                left -= file.write(_whole(stream, min(left, _PIECE)))
+            file.seek(0)
+            self._keep(file, digest, size)
+
+    def _keep(self, file: BinaryIO, digest: Digest, size: int) -> None:
+        try:
+            self._local.put(file, expected=digest)
+        except Invalid:
+            why = "the bytes that the server sent are not those of this digest."
+            raise Fault(f"blob {digest}", why, "Build it again; somebody has changed it in the store.") from None
+        self.fetched += size
+
+    def _patiently(self, work: Callable[[], bool]) -> None:
+        """Until it is done; again and again where the server is away, for as long as anything comes."""
+        until, pause, before = time.monotonic() + self._patience, _PAUSE, self.fetched
+        while True:
+            try:
+                if work():
+                    return
+                continue
+            except (Unreachable, _Broken, http.client.HTTPException):
+                if self.fetched > before:
+                    until, pause, before = time.monotonic() + self._patience, _PAUSE, self.fetched
+                if self._door.closed or time.monotonic() > until:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class _Broken(Fault):
+    """The connection ended in the middle of a blob."""
+
+
+def _first(missing: list[Digest], sizes: dict[Digest, int]) -> list[Digest]:
+    """As many as go into one request."""
+    found, size = [missing[0]], sizes[missing[0]]
+    for digest in missing[1:_TOGETHER]:
+        size += sizes[digest]
+        if size > _SIZE:
+            break
+        found.append(digest)
+    return found
+
+
+def _whole(stream: Readable, size: int) -> bytes:
+    pieces = []
+    while size:
+        piece = stream.read(size)
+        if not piece:
+            raise _Broken("the server's answer", "it ended in the middle of a blob.", "Try again.")
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
