@@ -47,4 +47,4 @@ async def _first_line(url: SplitResult) -> bytes:
         writer.write(head.encode("ascii"))
         return await reader.readline()
     finally:
-        writer.close()
+        writer.transport.abort()  # nothing more is wanted, and a peer that says no good-bye is not waited for

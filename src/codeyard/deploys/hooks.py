@@ -15,7 +15,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -48,7 +48,7 @@ class Ran:
 
     code: ErrorCode = ErrorCode.SUCCESS
     message: str = ""
-    script: str = ""  # the one that failed
+    script: str = ""  # the one that ran last
 
     @property
     def good(self) -> bool:
@@ -58,47 +58,62 @@ class Ran:
 class ScriptLog:
     """What an event's scripts say: into log files, bounded, and the last whole lines of it. Use it with `with`."""
 
-    def __init__(self, deployment: str, own: Path, common: Path | None = None) -> None:
-        self._deployment, self._own, self._common = deployment, own, common
+    def __init__(self, deployment: str, event: str, own: Path, common: Path | None = None) -> None:
+        self._event = event
+        self._places = [(own, "")] + ([(common, f"[{deployment}]")] if common else [])
         self._tail: deque[str] = deque()
         self._length = self._written = 0
         self._files: list[tuple[IO[str], str]] = []
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        for path, mark in ((self._own, ""), (self._common, f"[{self._deployment}]")):
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = self._closing.enter_context(path.open("a", encoding="utf-8", errors="replace", buffering=1))
-                self._files.append((file, mark))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing.close()
+        with suppress(OSError):  # a full disk must not fail a script
+            self._closing.close()
 
     @property
     def tail(self) -> str:
         return "".join(self._tail)
 
+    def begin(self, location: str) -> None:
+        """A script begins."""
+        if not self._written:
+            self.add(f"LifecycleEvent - {self._event}")
+        self.add(f"Script - {location}")
+
     def add(self, line: str) -> None:
         """One line, without its end."""
         entry = line[:_LONGEST_LINE] + "\n"
-        self._written += len(entry)
         if self._written <= MAX_LOG:
-            with suppress(OSError):  # a full disk must not fail a script
-                for file, mark in self._files:
+            with suppress(OSError):
+                for file, mark in self._opened():
                     file.write(mark + entry)
+        self._written += len(entry)
         self._tail.append(entry[-MAX_TAIL:])
         self._length += len(self._tail[-1])
         while self._length > MAX_TAIL:
             self._length -= len(self._tail.popleft())
 
+    def _opened(self) -> list[tuple[IO[str], str]]:
+        if not self._files and not self._written:
+            for path, mark in self._places:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = self._closing.enter_context(path.open("a", encoding="utf-8", errors="replace", buffering=1))
+                self._files.append((file, mark))
+        return self._files
+
 
 async def run_script(script: Script, log: ScriptLog, started: Callable[[int], None]) -> Ran:
     """Run it to its end. `started` is told the process id, which is its group's too."""
-    log.add(f"Script - {script.location}")
+    return replace(await _run(script, log, started), script=script.location)
+
+
+async def _run(script: Script, log: ScriptLog, started: Callable[[int], None]) -> Ran:
+    log.begin(script.location)
     found = _command(script)
     if isinstance(found, Ran):
         return _told(found, log)

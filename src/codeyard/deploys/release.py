@@ -108,6 +108,8 @@ class Release:
         self._tree: Tree | None = None
         self._checked = False  # since then, no script has run
         self.lock = self._path / ".deploying"
+        self.log = ground.state / "deployments" / assignment.deployment / "scripts.log"
+        self.common_log: Path | None = None
 
     def prepare(self) -> None:
         with explained(f"making {self._releases}"):

@@ -38,6 +38,8 @@ class Work(Protocol):
 
     events: tuple[str, ...]
     lock: Path  # of whatever no two deployments may work on at once
+    log: Path  # of what its scripts say
+    common_log: Path | None  # of what the scripts of all deployments say
 
     def prepare(self) -> None:
         """Check the options, and make the directory of `lock`. Blocks. CodeyardError if the deployment cannot be."""

@@ -1,0 +1,261 @@
+"""One machine that is deployed to: it does what it is assigned, event by event, and tells how each one went.
+
+Every step is journaled. Killed at any moment and given the same assignment again, it goes on: what has ended is not
+repeated, its reports are; what can be done again is; a script that ran when the host was killed may not be run twice,
+so its event has failed. Deployments to one place wait for each other; others run at the same time.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from codeyard.artifacts import BlobStore
+from codeyard.artifacts.failures import explained
+from codeyard.artifacts.stamps import Stamps
+from codeyard.deploys import EVENTS, MAX_TEXT, Assignment, ErrorCode, EventReport, EventStatus, Kind
+from codeyard.deploys.hooks import Ran, ScriptLog, kill_group
+from codeyard.deploys.inplace import InPlace
+from codeyard.deploys.journal import Journal
+from codeyard.deploys.release import Release
+from codeyard.deploys.work import Ground, Work, blocking
+from codeyard.errors import CodeyardError, Conflict, Fault
+
+RESTARTED = "Failing in-progress lifecycle event after an agent restart."
+Report = Callable[[EventReport], Awaitable[None]]
+_POLL = 0.1  # seconds between two looks whether another process has finished
+_GRACE = 2.0  # seconds for a script that a killed host has left
+_KINDS: dict[Kind, Callable[[Assignment, Ground, Journal], Work]] = {Kind.RELEASE: Release, Kind.IN_PLACE: InPlace}
+
+
+class Host:
+    """See the module. `state` is a directory for this host alone; `blobs` may be far away."""
+
+    def __init__(self, state: Path, blobs: BlobStore, now: Callable[[], datetime], *, flush: bool = True) -> None:
+        with explained(f"making {state}"):
+            state.mkdir(parents=True, exist_ok=True)
+        self._ground = Ground(state, blobs, Stamps(state / "stamps"), flush)
+        self._now = now
+        self._locks: dict[Path, asyncio.Lock] = {}
+
+    async def perform(self, assignment: Assignment, report: Report, stop: asyncio.Event) -> bool:
+        """Do it to its end; whether it succeeded. Once `stop` is set, no further event begins.
+
+        Raises only what `report` raises, and CodeyardError if not even the journal can be written: performed again,
+        it goes on."""
+        journal = await blocking(Journal.open, self._ground.state / "deployments", assignment)
+        telling = _Telling(journal, report, self._now)
+        if journal.ended is not None:
+            await telling.all_again()
+            return journal.ended
+        try:
+            work = _KINDS[assignment.kind](assignment, self._ground, journal)
+            await blocking(work.prepare)
+        except CodeyardError as error:
+            await telling.fail(error)
+            return await self._end(journal, False)
+        async with self._alone(work.lock, stop) as mine:
+            if mine:
+                try:
+                    await self._take_over(work, journal)
+                except CodeyardError as error:
+                    await telling.fail(error)
+                    return await self._end(journal, False)
+            good = await _Performance(work, journal, telling, stop).run()
+            if good:
+                with suppress(CodeyardError, OSError):  # what is left behind harms nobody
+                    await work.finish()
+            await blocking(self._ground.memory.save_all)
+            return await self._end(journal, good)
+
+    async def _end(self, journal: Journal, good: bool) -> bool:
+        await blocking(journal.end, good)
+        return good
+
+    @asynccontextmanager
+    async def _alone(self, path: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
+        """Alone on this place, among all tasks and processes. False if it is to stop before that."""
+        lock = self._locks.setdefault(path, asyncio.Lock())
+        while lock.locked() and not stop.is_set():
+            await asyncio.sleep(_POLL)
+        if stop.is_set():
+            yield False
+            return
+        async with lock:
+            handle = await blocking(_opened, path)
+            try:
+                taken = False
+                while not stop.is_set() and not (taken := _locked(handle)):
+                    await asyncio.sleep(_POLL)
+                yield taken
+            finally:
+                os.close(handle)  # and so the lock is free
+
+    async def _take_over(self, work: Work, journal: Journal) -> None:
+        """Note that this deployment is the one at this place. One that was cut off there, and that nobody will take up
+        again, is undone first. Conflict if it is this one that was overtaken."""
+        folder = self._ground.state / "places"
+        file = folder / hashlib.sha256(os.fsencode(work.lock)).hexdigest()
+        mine = journal.assignment.deployment
+        with explained(f"writing {file}"):
+            folder.mkdir(exist_ok=True)
+            owner = file.read_text() if file.exists() else ""
+        if owner and owner != mine:
+            if journal.done or journal.running:
+                what = f"deployment {mine}"
+                raise Conflict(what, f"deployment {owner} has begun at the same place since.", "Deploy again.")
+            before = Journal.find(self._ground.state / "deployments", owner)
+            if before is not None and before.ended is None:
+                await self._settle(before)
+        with explained(f"writing {file}"):
+            draft = folder / f".{file.name}"
+            draft.write_text(mine)
+            draft.replace(file)
+
+    async def _settle(self, before: Journal) -> None:
+        """End the deployment of a host that was killed."""
+        kind = before.assignment.kind
+        if any(event not in before.done for event in EVENTS[kind]):  # else only the last note is missing
+            await blocking(_stop_script, before)
+            await _KINDS[kind](before.assignment, self._ground, before).undo()
+        await blocking(before.end, False)
+
+
+class _Performance:
+    """The events of one deployment, from where its journal stands."""
+
+    def __init__(self, work: Work, journal: Journal, telling: "_Telling", stop: asyncio.Event) -> None:
+        self._work, self._journal, self._telling, self._stop = work, journal, telling, stop
+
+    async def run(self) -> bool:
+        good = True
+        for event in self._work.events:
+            known = self._journal.done.get(event)
+            if known is not None:
+                await self._telling.tell(known)
+                good = good and (known.status is EventStatus.SUCCEEDED or self._forgiven(known))
+            elif not good:
+                await self._telling.ended(event, EventStatus.SKIPPED)
+            elif self._stop.is_set() and self._journal.running is None:
+                good = False
+                await self._telling.ended(event, EventStatus.SKIPPED, Ran(message=await self._undone("")))
+            else:
+                ran = await self._event(event)
+                status = EventStatus.SUCCEEDED if ran.good else EventStatus.FAILED
+                if not ran.good and not self._work.forgives(event):
+                    good = False
+                    ran = replace(ran, message=await self._undone(ran.message))
+                await self._telling.ended(event, status, ran)
+        return good
+
+    def _forgiven(self, report: EventReport) -> bool:
+        return report.status is EventStatus.FAILED and self._work.forgives(report.name)
+
+    async def _undone(self, message: str) -> str:
+        try:
+            told = await self._work.undo()
+        except (CodeyardError, OSError) as error:
+            told = f"Going back failed: {error}"
+        return f"{message} {told}".strip()
+
+    async def _event(self, event: str) -> Ran:
+        once = self._work.scripted(event)
+        cut_off = self._journal.running
+        await self._telling.begun(event, once=once and cut_off is None)
+        if cut_off is not None and once:
+            await blocking(_stop_script, self._journal)
+            return Ran(ErrorCode.UNKNOWN_ERROR, RESTARTED)
+        with self._telling.log(event, self._work) as log:
+            try:
+                return await self._work.perform(event, log, self._journal.script_started)
+            except CodeyardError as error:
+                return Ran(ErrorCode.UNKNOWN_ERROR, str(error))
+            except OSError as error:
+                return Ran(ErrorCode.UNKNOWN_ERROR, str(Fault(event, f"{error}.", "Look after the machine.")))
+
+
+class _Telling:
+    """The reports of one deployment: written down, then told."""
+
+    def __init__(self, journal: Journal, report: Report, now: Callable[[], datetime]) -> None:
+        self._journal, self._report, self._now = journal, report, now
+        self._log: ScriptLog | None = None
+
+    async def tell(self, report: EventReport) -> None:
+        await self._report(report)
+
+    async def all_again(self) -> None:
+        for report in self._journal.done.values():
+            await self._report(report)
+
+    async def begun(self, event: str, *, once: bool) -> None:
+        """`once`: this is on the disk before it begins."""
+        running = self._journal.running or EventReport(event, EventStatus.IN_PROGRESS, self._now())
+        await self._report(running)
+        await blocking(self._journal.begin, running, once=once)
+        self._log = None
+
+    def log(self, event: str, work: Work) -> ScriptLog:
+        self._log = ScriptLog(self._journal.assignment.deployment, event, work.log, work.common_log)
+        return self._log
+
+    async def ended(self, event: str, status: EventStatus, ran: Ran | None = None) -> None:
+        running = self._journal.running
+        ran = ran or Ran()
+        report = EventReport(
+            event,
+            status,
+            running.started if running else None,
+            self._now() if running else None,
+            ran.code if running else ErrorCode.NONE,
+            ran.script,
+            ran.message[:MAX_TEXT],
+            self._log.tail if self._log and running else "",
+        )
+        await blocking(self._journal.finish, report)
+        await self._report(report)
+
+    async def fail(self, error: CodeyardError) -> None:
+        """The whole deployment cannot be: its first event that has not ended has failed."""
+        for event in EVENTS[self._journal.assignment.kind]:
+            if event in self._journal.done:
+                await self.tell(self._journal.done[event])
+            elif any(report.status is EventStatus.FAILED for report in self._journal.done.values()):
+                await self.ended(event, EventStatus.SKIPPED)
+            else:
+                await self.begun(event, once=False)
+                await self.ended(event, EventStatus.FAILED, Ran(ErrorCode.UNKNOWN_ERROR, str(error)))
+
+
+def _opened(path: Path) -> int:
+    with explained(f"opening {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stop_script(journal: Journal) -> None:
+    """End the script that a killed host has left running, if there is one: it has failed, whatever it does."""
+    import time
+
+    group = journal.script_left()
+    if group is None:
+        return
+    kill_group(group, signal.SIGTERM)
+    until = time.monotonic() + _GRACE
+    while time.monotonic() < until and journal.script_left() is not None:
+        time.sleep(0.02)
+    kill_group(group, signal.SIGKILL)
