@@ -1,5 +1,6 @@
 """Jobs in rows, of both kinds of database."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -98,6 +99,15 @@ async def test_only_those_that_are_asked_for_are_offered(database: SqlDatabase) 
 
     assert await offered(database, nonces(), NOON + timedelta(seconds=1)) == []
     assert await offered(database, nonces(), NOON + timedelta(seconds=1), queue="K=v") == [("a", "n1")]
+
+
+async def test_workers_that_poll_at_once_are_not_given_the_same(database: SqlDatabase) -> None:
+    nonce, soon = nonces(), NOON + timedelta(seconds=1)
+    await put(database, *(stored(f"job-{number}", number) for number in range(8)))
+    given = await asyncio.gather(*(offered(database, nonce, soon, 2) for _ in range(4)))
+    rest = await offered(database, nonce, soon)
+
+    assert sorted(id for some in [*given, rest] for id, _ in some) == [f"job-{number}" for number in range(8)]
 
 
 async def test_what_is_refused_changes_nothing(database: SqlDatabase) -> None:

@@ -15,8 +15,8 @@ from codeyard.errors import CodeyardError
 from codeyard.ident import Owner
 from codeyard.pipelines import custom_types_table, job_data, job_results, jobs, jobs_table
 from codeyard.pipelines.action_types import ActionTypeSpec, Executor
-from codeyard.pipelines.actions.invoke_lambda import GiveCredentials
 from codeyard.pipelines.api_action_types import arn_of, not_available
+from codeyard.pipelines.job_data import GiveCredentials
 from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import OPEN, Job
 from codeyard.pipelines.jobs_table import Stored

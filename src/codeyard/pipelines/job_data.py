@@ -5,7 +5,7 @@ secret and no credentials: those are fetched whenever somebody is told, and forg
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -54,6 +54,10 @@ class Credentials:
     id: str
     secret: str = field(repr=False)
     token: str = field(repr=False)
+
+
+# A session of the role that reaches these objects: ARNs of those it reads, and of those it writes (`session_policy`).
+GiveCredentials = Callable[[str, Sequence[str], Sequence[str]], Awaitable[Credentials]]
 
 
 def about(work: Work, inputs: Iterable[Artifact], secrets: Collection[str], encryption_key: str | None) -> About:

@@ -11,7 +11,7 @@ from codeyard.pipelines.actions.job_rounds import EncryptionKey, Rounds, outcome
 from codeyard.pipelines.job_data import About
 from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import Doer
-from codeyard.store import Database
+from codeyard.store import Database, patiently
 
 _QUERIED = 50  # characters of a value that jobs are asked for by (ActionConfigurationQueryableValue)
 
@@ -35,7 +35,7 @@ class CustomAction:
 
     async def _spec(self, work: Work) -> ActionTypeSpec:
         owner, type = owner_of(work), work.declared.type
-        catalogue = await self._db.read(lambda tx: custom_types_table.catalogue(tx, owner))
+        catalogue = await patiently(lambda: self._db.read(lambda tx: custom_types_table.catalogue(tx, owner)))
         spec = catalogue.find(type)
         if spec is None:
             text = f"The action type {type} was deleted, or was never there."

@@ -7,7 +7,7 @@ come at least once.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from codeyard.pipelines import job_data
 from codeyard.pipelines.action_types import ActionTypeSpec
 from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Work
 from codeyard.pipelines.actions.job_rounds import EncryptionKey, Rounds, outcome, owner_of
-from codeyard.pipelines.job_data import About, Credentials
+from codeyard.pipelines.job_data import About, GiveCredentials
 from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import Doer
 from codeyard.pipelines.jobs_table import Stored
@@ -28,8 +28,6 @@ from codeyard.store import Database
 
 # A client of boto3's for a service in a region, at the endpoint that is configured for it.
 Client = Callable[[Owner, str, str], Any]
-# A session of the role that reaches these objects: ARNs of those it reads, and of those it writes.
-GiveCredentials = Callable[[str, Sequence[str], Sequence[str]], Awaitable[Credentials]]
 
 SILENCE = timedelta(minutes=20)  # until a function that has not said anything is taken to have failed
 PAUSE = 30.0  # seconds from a continuation token until the function is called with it

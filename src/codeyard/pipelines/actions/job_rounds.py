@@ -22,7 +22,7 @@ from codeyard.pipelines.job_data import About
 from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import Doer, Job
 from codeyard.pipelines.jobs_table import Stored
-from codeyard.store import Database, Duplicate, Tx
+from codeyard.store import Database, Duplicate, Tx, patiently
 
 # The key by which objects of the artifact bucket of a place are encrypted: AWS's name of it, None where it has none.
 EncryptionKey = Callable[[Place], Awaitable[str | None]]
@@ -86,13 +86,13 @@ class Rounds:
             return there or new
 
         try:
-            return await self._db.write(put)
+            return await patiently(lambda: self._db.write(put))
         except Duplicate:  # another process, that was taken for dead, did it at this moment
             return await self.posted(work, number)
 
     async def posted(self, work: Work, number: int) -> Stored:
         """The job of this number, which is there."""
-        found = await self._db.read(lambda tx: jobs_table.numbered(tx, work.run, number))
+        found = await patiently(lambda: self._db.read(lambda tx: jobs_table.numbered(tx, work.run, number)))
         assert found is not None, "jobs are kept for longer than actions run"
         return found
 
@@ -111,7 +111,7 @@ class Rounds:
             found = jobs_table.numbered(tx, work.run, number)
             return None if found is None else found.result
 
-        return await self._db.write(end)
+        return await patiently(lambda: self._db.write(end))
 
 
 async def outcome(work: Work, result: Result) -> Outcome:
