@@ -16,15 +16,22 @@ _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @contextmanager
-def registry(root: bytes, *, login: str | None = None) -> Iterator[str]:
-    """Serves the root's tar as `<what this gives>/team/image:1`. `login` is `name:password`."""
+def registry(root: bytes, *, login: str | None = None, tokens: bool = False) -> Iterator[str]:
+    """Serves the root's tar as `<what this gives>/team/image:1`. `login` is `name:password`; with `tokens` it is
+    shown at /token, which gives what the rest wants to see."""
     pieces, manifest = _image(root)
     wanted = None if login is None else "Basic " + base64.b64encode(login.encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             digest = self.path.rpartition("/")[2]
-            if wanted is not None and self.headers.get("Authorization") != wanted:
+            if tokens and self.path.startswith("/token?"):
+                right = wanted in (None, self.headers.get("Authorization"))
+                right = right and "scope=repository%3Ateam%2Fimage%3Apull" in self.path and "service=test" in self.path
+                self._answer(200 if right else 403, b'{"token":"good"}' if right else b"{}")
+            elif tokens and self.headers.get("Authorization") != "Bearer good":
+                self._answer(401, b"{}")
+            elif not tokens and wanted is not None and self.headers.get("Authorization") != wanted:
                 self._answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}')
             elif self.path == "/v2/":
                 self._answer(200, b"{}")
@@ -44,7 +51,9 @@ def registry(root: bytes, *, login: str | None = None) -> Iterator[str]:
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Docker-Content-Digest", _digest(body))
             if status == 401:
-                self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                realm = f"http://localhost:{self.server.server_port}/token"  # type: ignore[attr-defined]
+                bearer = f'Bearer realm="{realm}",service="test",scope="repository:team/image:pull"'
+                self.send_header("WWW-Authenticate", bearer if tokens else 'Basic realm="test"')
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(body)

@@ -67,6 +67,21 @@ def got(bucket: Bucket, key: str) -> bytes:
     return content
 
 
+def test_what_is_known_of_an_object_is_told_with_its_bytes_and_without(bucket: Bucket) -> None:
+    bucket.write("dir/é+", b"12345", Note({"codepipeline-artifact-revision-summary": "seven"}, "text/plain"))
+
+    facts = bucket.facts("dir/é+")
+    with bucket.read("dir/é+") as found:
+        beside = found.facts
+
+    assert (facts, facts.size, facts.version) == (beside, 5, None)
+    assert facts.etag == "827ccb0eea8a706c4c34a16891f84e7b"
+    assert facts.metadata == {"codepipeline-artifact-revision-summary": "seven"}
+    assert facts.modified is not None
+    with pytest.raises(NotFound):
+        bucket.facts("absent")
+
+
 @pytest.mark.parametrize("size", [0, 5, 20 << 20])
 @pytest.mark.parametrize("key", [None, "alias/aws/s3"])
 def test_what_is_written_can_be_read(bucket: Bucket, size: int, key: str | None) -> None:

@@ -49,7 +49,8 @@ class RemoteBucket:
 
     def facts(self, key: str, version: str | None = None) -> Facts:
         with _answered(f"asking for object {key!r}"):
-            return _facts(obstore.get(self._store, key, options={"head": True, "version": version or None}))
+            options: Any = {"head": True, **({"version": version} if version else {})}
+            return _facts(obstore.get(self._store, key, options=options))
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         attributes = {**note.metadata, **({"Content-Type": note.content_type} if note.content_type else {})}

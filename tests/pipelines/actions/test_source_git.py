@@ -50,8 +50,8 @@ def codecommit(**more: str) -> Action:
     return action("Source/AWS/CodeCommit/1", given, outputs=["Source"])
 
 
-def bench_of(home: Path, declared: Action, run: int = 1, **more: object) -> Bench:
-    return bench_at(home / f"run{run}", declared, **more)
+def bench_of(home: Path, declared: Action, run: int = 1, pinned: SourceOverride | None = None) -> Bench:
+    return bench_at(home / f"run{run}", declared, pinned=pinned)
 
 
 async def test_the_tip_of_a_branch_comes_as_files_with_aws_variables(tmp_path: Path, server: GitServer) -> None:

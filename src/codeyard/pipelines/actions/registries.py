@@ -33,6 +33,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|sha256:[0-9a-f]{64}")
 _PART = re.compile(r'([a-zA-Z]+)="([^"]*)"')
+_DOCKER_HUB = "registry-1.docker.io"  # which answers for docker.io
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -57,7 +58,8 @@ class Name:
 
     @property
     def base(self) -> str:
-        return f"{'http' if self.plain else 'https'}://{self.host}/v2/{self.repository}"
+        host = _DOCKER_HUB if self.host in ("docker.io", "index.docker.io") else self.host
+        return f"{'http' if self.plain else 'https'}://{host}/v2/{self.repository}"
 
     def __str__(self) -> str:
         return f"{self.host}/{self.repository}"

@@ -7,6 +7,7 @@ who may read the repository: ask its server first.
 import hashlib
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from codeyard.artifacts import BlobStore, Digest
 from codeyard.artifacts.transfer import load_manifest
 from codeyard.errors import CodeyardError
 from codeyard.sources.git_facts import CommitFacts
+
+MOST = 2000  # commits of one repository
 
 
 class Remembered:
@@ -47,6 +50,7 @@ class Remembered:
         draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
         draft.write_text(json.dumps({**facts_shape(facts), "tree": tree and str(tree)}))
         draft.rename(path)
+        _thin(path.parent)
 
     def _read(self, url: str, commit: str) -> dict[str, str] | None:
         try:
@@ -58,6 +62,16 @@ class Remembered:
     def _path(self, url: str, commit: str) -> Path:
         assert commit.isalnum(), commit
         return self._root / hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:40] / commit
+
+
+def _thin(directory: Path) -> None:
+    """Of very many commits, forget the older half."""
+    if len(os.listdir(directory)) <= MOST:
+        return
+    with suppress(FileNotFoundError):  # another process is at it too
+        oldest = sorted((path.stat().st_mtime, path) for path in directory.iterdir())
+        for _, path in oldest[: MOST // 2]:
+            path.unlink()
 
 
 def facts_shape(facts: CommitFacts) -> dict[str, str]:

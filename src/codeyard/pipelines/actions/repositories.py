@@ -151,10 +151,10 @@ def git_url(text: str) -> str:
 
 def _check(key: str, url: str) -> None:
     try:
-        plain = git_url(url.replace(HERE, "owner/name"))
+        git_url(url.replace(HERE, "owner/name"))
     except Invalid as wrong:
         raise Invalid(f"repositories, {key}: {wrong.what}", wrong.why, wrong.fix) from None
-    if "owner/name" in (urlsplit(plain).netloc if "://" in plain else plain.partition(":")[0]):
+    if HERE in (urlsplit(url).netloc if "://" in url else url.partition(":")[0]):
         raise Invalid(f"repositories, {key}", f"{HERE} stands where the host does.", _FORM)
 
 

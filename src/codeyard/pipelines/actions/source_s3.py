@@ -1,6 +1,7 @@
 """The source that is an object of a bucket: copied as it is, and unpacked if it is a zip."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -130,7 +131,10 @@ def _version(asked: _Asked, bucket: Bucket) -> str | None:
     """The version to ask the bucket for. One that keeps none knows its object by its ETag."""
     if asked.version in (None, NO_VERSION):
         return None
-    return asked.version if bucket.facts(asked.key).version is not None else None
+    with suppress(NotFound):  # the newest may be a mark that it was deleted
+        if bucket.facts(asked.key).version is None:
+            return None
+    return asked.version
 
 
 def _missing(asked: _Asked, error: NotFound) -> ActionFailed:
