@@ -23,8 +23,11 @@ from tests.access.cloud import VAULT, allowing, trust
 from tests.calls import ACCOUNT
 from tests.wire.served import serving
 
-RUN, OTHER, NO_ROLE, DISTRUSTED, OWN, NOT_OWN = (str(uuid.UUID(int=n)) for n in range(6))
-ROLES = {RUN: "builder", OTHER: "builder", DISTRUSTED: "person", OWN: "own", NOT_OWN: "own"}
+RUN, OTHER, NO_ROLE, DISTRUSTED, OWN, NOT_OWN, PIPELINES, NOT_PIPELINES = (str(uuid.UUID(int=n)) for n in range(8))
+ROLES = {RUN: "builder", OTHER: "builder", DISTRUSTED: "person", OWN: "own", NOT_OWN: "own"} | {
+    PIPELINES: "pipeline", NOT_PIPELINES: "builder",
+}  # fmt: skip
+PIPELINE = f"arn:aws:codepipeline:us-east-1:{ACCOUNT}:release"
 PROJECT = f"arn:aws:codebuild:us-east-1:{ACCOUNT}:project/web"
 
 
@@ -35,7 +38,9 @@ class Served:
         self.identities = StoredIdentities(database, VAULT, lambda: datetime.now(UTC))
         self.credentials = BuildCredentials(self.identities, VAULT, self.role_of, self.project_of)
         own = trust(Condition={"StringEquals": {"aws:SourceArn": PROJECT, "aws:SourceAccount": ACCOUNT}})
-        for name, document in (("builder", trust()), ("person", trust(ACCOUNT)), ("own", own)):
+        pipelines = trust(service="codepipeline.amazonaws.com")
+        roles = (("builder", trust()), ("person", trust(ACCOUNT)), ("own", own), ("pipeline", pipelines))
+        for name, document in roles:
             role = Role(new_role_id(), RoleArn(ACCOUNT, "/", name), datetime.now(UTC), document)
             asyncio.run(database.write(lambda tx, role=role: self.add(tx, role)))  # type: ignore[misc]
 
@@ -48,6 +53,8 @@ class Served:
         return f"arn:aws:iam::{ACCOUNT}:role/{ROLES[run]}" if run in ROLES else None
 
     async def project_of(self, run: str) -> str | None:
+        if run in (PIPELINES, NOT_PIPELINES):
+            return PIPELINE
         return PROJECT if run == OWN else PROJECT + "2"
 
 
@@ -136,6 +143,13 @@ def test_a_role_that_is_for_one_project_serves_its_builds_only(served: Served) -
         not_own = ask(url, NOT_OWN, served.credentials.token(NOT_OWN))
 
     assert (own[0], not_own[0]) == (200, 403)
+
+
+def test_a_pipelines_own_compute_takes_on_a_role_that_trusts_pipelines(served: Served) -> None:
+    with serving(served.credentials) as url:
+        answers = [ask(url, run, served.credentials.token(run)) for run in (PIPELINES, NOT_PIPELINES)]
+
+    assert [status for status, _ in answers] == [200, 403]
 
 
 async def nobody(_run: str) -> str | None:

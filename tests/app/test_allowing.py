@@ -167,3 +167,12 @@ def test_what_is_reached_with_less_is_reached_with_more(location: str, local: bo
         return
 
     reach(location, local_sources=local, host_git=keys)
+
+
+def test_what_the_servers_settings_name_may_be_reached() -> None:
+    spec = SourceSpec(SourceKind.GIT, "file:///srv/a.git", identifier="more")
+    config = Config(data=Path("/nowhere"))
+
+    check_reach(Sources(HTTPS, (spec,), allowed=frozenset({"more"})), config)
+    with pytest.raises(Denied):
+        check_reach(Sources(HTTPS, (spec,), allowed=frozenset({None})), config)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.app.requests import cache_place, settings_of
+from codeyard.artifacts import Digest
 from codeyard.builds import life
+from codeyard.builds.handed import Handed, HandedSource
 from codeyard.builds.model import ArtifactTarget, ComputeType, Settings, Variable
 from codeyard.builds.project_parts import Visibility
 from codeyard.builds.stored import StoredBuild, parse, progress_json, request_json
@@ -181,3 +183,11 @@ def test_whatever_the_project_it_makes_sense(given: dict[str, Any]) -> None:
     assert found.compute.memory > 0
     assert (found.encryption_key or "").startswith("arn:aws:kms:")
     assert found.public_url is None  # only UpdateProjectVisibility makes it public
+
+
+def test_what_a_pipeline_wants_of_a_build() -> None:
+    stored = a_build(artifacts=S3)
+    handed = Handed("p", HandedSource("v", tree=Digest("a" * 64)), outputs=("app",))
+
+    assert settings(stored).outputs is None
+    assert settings(replace(stored, handed=handed)).outputs == ("app",)

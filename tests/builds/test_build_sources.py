@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from codeyard.builds.build_sources import sources_of
+from codeyard.artifacts import Digest
+from codeyard.builds.build_sources import handed_sources, sources_of
 from codeyard.builds.credentials import SourceCredentials
+from codeyard.builds.handed import Clone, Handed, HandedSource
 from codeyard.builds.project_overrides import overridden
+from codeyard.builds.tools import Revision
 from codeyard.errors import Denied
 from codeyard.secrets import Secret
 from codeyard.secrets.sealing import Key
@@ -55,3 +58,34 @@ async def test_no_override_leads_into_the_servers_own_directory(database: SqlDat
 
     with pytest.raises(Denied):
         await sources_of(OWNER, changed, credentials, SECRETS, Path("/data"))
+
+
+async def test_what_a_pipeline_hands_over_goes_before_the_projects_sources(database: SqlDatabase) -> None:
+    credentials = SourceCredentials(database, Key(os.urandom(32)))
+    given = {"token": "t", "serverType": "GITHUB_ENTERPRISE", "authType": "PERSONAL_ACCESS_TOKEN"}
+    await credentials.put(OWNER, given)
+    commit, tree = "c" * 40, Digest("a" * 64)
+    handed = Handed(
+        "p",
+        HandedSource("arn:one", clone=Clone("https://git.example.com/o/r", commit, "GITHUB_ENTERPRISE", known=True)),
+        (HandedSource("arn:two", "my-lib", tree), HandedSource("arn:3", "x", clone=Clone("https://h/r", commit))),
+    )
+
+    sources = await handed_sources(handed, OWNER, PROJECT, credentials, SECRETS, Path("/data"))
+
+    shown = Credential(Secret("x-access-token"), Secret("t"))
+    assert sources.primary == SourceSpec(SourceKind.GIT, "https://git.example.com/o/r", commit, credential=shown)
+    assert sources.secondary == (
+        SourceSpec(SourceKind.TREE, tree, identifier="my_lib"),
+        SourceSpec(SourceKind.GIT, "https://h/r", commit, identifier="x"),
+    )
+    assert sources.revisions == {None: Revision("arn:one"), "my_lib": Revision("arn:two"), "x": Revision("arn:3")}
+    assert sources.allowed == {None}
+
+
+async def test_no_clone_leads_into_the_servers_own_directory(database: SqlDatabase) -> None:
+    handed = Handed("p", HandedSource("v", clone=Clone("file:///data/mirrors/x", "c" * 40, known=True)))
+    credentials = SourceCredentials(database, Key(os.urandom(32)))
+
+    with pytest.raises(Denied):
+        await handed_sources(handed, OWNER, PROJECT, credentials, SECRETS, Path("/data"))

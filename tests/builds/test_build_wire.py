@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.artifacts import publish
+from codeyard.artifacts import Digest, publish
 from codeyard.builds import life
 from codeyard.builds.build_wire import log_stream, s3_log, stopped_to_wire, to_wire
+from codeyard.builds.handed import Handed, HandedSource
 from codeyard.builds.model import Outcome, Phase, Status
 from codeyard.builds.phases import finish_phase
 from codeyard.builds.project_input import created
+from codeyard.builds.project_overrides import handed_over
 from codeyard.builds.queue import Place
 from codeyard.builds.stored import StoredBuild
 from tests.builds.projects import INPUTS, NOW, OWNER, assert_shape, project
@@ -189,3 +191,21 @@ def test_retries_are_linked_by_arn() -> None:
 
     assert to_wire(linked)["autoRetryConfig"]["nextAutoRetry"] == again.arn
     assert to_wire(again)["autoRetryConfig"]["previousAutoRetry"] == linked.arn
+
+
+@given(INPUTS)
+def test_a_pipelines_build_has_no_location_of_its_artifacts(given: dict[str, Any]) -> None:
+    handed = Handed("p", HandedSource("arn:v", tree=Digest("a" * 64), resolved="c" * 40), outputs=("app",))
+    changed = handed_over(created(given, NOW), {}, "arn:v")
+    stored = life.started(OWNER, changed, (), handed.initiator, 1, NOW, handed=handed)
+    made = {"identifier": "app", "location": "a" * 64, "digest": f"sha256:{'a' * 64}", "files": 1, "bytes": 1}
+
+    shown = to_wire(replace(stored, facts={"artifacts": [made], "source": {"resolved": "c" * 40}}))
+
+    assert_shape({"build": shown}, "StartBuild")
+    assert (shown["artifacts"]["location"], shown["secondaryArtifacts"], shown["source"]["type"]) == (
+        "", [], "CODEPIPELINE",
+    )  # fmt: skip
+    assert (shown["initiator"], shown["sourceVersion"], shown["resolvedSourceVersion"]) == (
+        "codepipeline/p", "arn:v", "c" * 40,
+    )  # fmt: skip

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from codeyard.artifacts import Digest
 from codeyard.aws import Refused
 from codeyard.builds import projects_table, table
 from codeyard.builds.control import StartLimits, token_of
+from codeyard.builds.handed import Handed, HandedSource
+from codeyard.builds.managed import managed_project
 from codeyard.builds.model import Outcome, Status
 from codeyard.builds.queue import Size
 from codeyard.builds.stored import Standing
@@ -16,7 +19,7 @@ from codeyard.builds.sweeping import Sweeper
 from codeyard.config import OverLimit
 from codeyard.ident import BuildId, Owner
 from codeyard.store.engine import SqlDatabase
-from tests.builds.projects import OWNER
+from tests.builds.projects import NOW, OWNER, ROLE, project
 from tests.builds.service import GIB, Service, a_service
 from tests.databases import database
 
@@ -384,3 +387,73 @@ async def test_builds_of_a_project_that_is_not_there_are_not_listed(service: Ser
         await service.control().list_of_project(OWNER, "absent")
 
     assert refused.value.code == "ResourceNotFoundException"
+
+
+# ── what a pipeline starts ──
+
+HANDED = Handed("release", HandedSource("arn:aws:s3:::b/release/Source/x", tree=Digest("a" * 64)), outputs=("app",))
+PIPELINE: dict[str, Any] = {"source": {"type": "CODEPIPELINE"}, "artifacts": {"type": "CODEPIPELINE"}}
+
+
+async def test_a_pipeline_starts_what_nobody_else_can(service: Service) -> None:
+    await service.create(**PIPELINE, autoRetryLimit=3)
+    variables = [{"name": "A", "value": "1"}]
+
+    build = await service.control().start_handed(
+        OWNER, "site", {"environmentVariablesOverride": variables}, HANDED, "action"
+    )
+    with pytest.raises(Refused) as refused:
+        await service.start()
+
+    assert await service.row(build.run) == build
+    assert (build.handed, build.initiator, build.number) == (HANDED, "codepipeline/release", 1)
+    assert build.project.source_version == "arn:aws:s3:::b/release/Source/x"
+    assert [each.name for each in build.variables] == ["A"]
+    assert build.retries.limit == 0
+    assert "CodePipelines" in refused.value.message
+
+
+async def test_the_same_action_has_the_same_build_for_ever(service: Service) -> None:
+    await service.create(**PIPELINE)
+    control = service.control()
+
+    builds = await asyncio.gather(*(control.start_handed(OWNER, "site", {}, HANDED, "action") for _ in range(5)))
+    service.clock.pass_by(days=30)
+    later = await service.control().start_handed(OWNER, "site", {"imageOverride": "other"}, HANDED, "action")
+    other = await service.control().start_handed(OWNER, "site", {}, HANDED, "another")
+
+    assert {build.run for build in builds} == {later.run}
+    assert later == builds[0]
+    assert other.run != later.run
+    assert (other.number, len((await control.list(OWNER)).items)) == (2, 2)
+
+
+async def test_a_pipelines_own_compute_is_in_no_list_and_is_not_retried(service: Service) -> None:
+    ready = managed_project("re.lease", ROLE, "version: 0.2", project().environment, NOW)
+    await service.create(ready.name)
+    control = service.control()
+
+    build = await control.start_managed(OWNER, ready, HANDED, "action")
+    again = await control.start_managed(OWNER, ready, HANDED, "action")
+    await control.stop(OWNER, build.id)
+    with pytest.raises(Refused) as refused:
+        await control.retry(OWNER, build.id, {}, "root")
+
+    assert again == build
+    assert (build.id.project, build.managed) == ("codepipeline-re_lease", True)
+    assert build.acts_for == "arn:aws:codepipeline:us-east-1:000000000000:release"
+    assert (await control.list(OWNER)).items == ()
+    assert (await control.list_of_project(OWNER, ready.name)).items == ()
+    assert build.id in await control.get(OWNER, [build.id])
+    assert "cannot be retried" in refused.value.message
+
+
+async def test_a_pipelines_build_of_a_project_is_retried_with_what_it_was_handed(service: Service) -> None:
+    await service.create()
+    build = await service.control().start_handed(OWNER, "site", {}, HANDED, "action")
+    await service.control().stop(OWNER, build.id)
+
+    again = await service.control().retry(OWNER, build.id, {}, "root")
+
+    assert again.run != build.run
+    assert (again.handed, again.project) == (HANDED, build.project)

@@ -1,7 +1,8 @@
 """DOWNLOAD_SOURCE: what it fetches, writes down and says."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from codeyard.builds.download import download
 from codeyard.builds.model import SUCCEEDED, Outcome, Status
 from codeyard.builds.runtimes import MANIFEST
+from codeyard.builds.tools import Revision, Sources, WhichSources
 from codeyard.sources import Fetched, SourceError, SourceKind, SourceSpec
 from tests.builds.jobs import ROOT, Bench, bench, write
 
@@ -170,3 +172,26 @@ async def test_a_runtime_that_cannot_be_installed_fails_the_download(tmp_path: P
     outcome, _ = await _download(made)
 
     assert outcome.context.message == "Error while executing command: n 18. Reason: exit status 9"
+
+
+async def test_a_build_is_told_what_its_pipeline_says_of_its_sources(tmp_path: Path) -> None:
+    """And an input called `src` has a place of its own."""
+    spec = SourceSpec(SourceKind.DIRECTORY, "x", identifier="src")
+    made = bench(tmp_path, files={"buildspec.yml": SPEC}, secondary=(spec,))
+    revisions = {None: Revision("arn:one", "abc"), "src": Revision("arn:two")}
+    made.job.sources = _with(made.job.sources, revisions)
+
+    _, facts = await _download(made)
+    source, other = facts["source"], facts["source"]["secondary"]["src"]
+
+    assert (source["version"], source["resolved"]) == ("arn:one", "abc")
+    assert (other["version"], other["resolved"]) == ("arn:two", "f" * 40)
+    assert other["directory"] == f"{ROOT}/output/src{made.job.tag}/src-2"
+    assert (made.source.parent / "src-2/buildspec.yml").is_file()
+
+
+def _with(sources: WhichSources, revisions: Mapping[str | None, Revision]) -> WhichSources:
+    async def told() -> Sources:
+        return replace(await sources(), revisions=revisions)
+
+    return told

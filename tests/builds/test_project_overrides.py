@@ -10,7 +10,8 @@ from codeyard.aws import Refused
 from codeyard.builds.model import Variable, VariableType
 from codeyard.builds.project import to_wire
 from codeyard.builds.project_input import created
-from codeyard.builds.project_overrides import overridden, start_variables
+from codeyard.builds.project_overrides import handed_over, overridden, start_variables
+from codeyard.builds.project_parts import ArtifactsType, SourceType
 from tests.builds.projects import INPUTS, MODEL, NOW, OWNER, ROLE, environment, project
 
 GITHUB = {"type": "GITHUB", "location": "https://github.com/o/r"}
@@ -201,3 +202,17 @@ def test_null_is_as_not_given(given: dict[str, Any], nothing: dict[str, None]) -
     made = created(given, NOW)
 
     assert overridden(made, nothing) == made
+
+
+@given(INPUTS)
+def test_a_pipeline_brings_sources_and_takes_artifacts_whatever_the_project_has(inputs: dict[str, Any]) -> None:
+    was = created(inputs, NOW)
+
+    now = handed_over(was, {"imageOverride": "other"}, "arn:aws:s3:::b/k")
+
+    assert (now.source.type, now.artifacts.type) == (SourceType.CODEPIPELINE, ArtifactsType.CODEPIPELINE)
+    assert (now.secondary_sources, now.secondary_artifacts, now.source_version) == ((), (), "arn:aws:s3:::b/k")
+    assert (now.source.buildspec, now.environment.image) == (was.source.buildspec, "other")
+    assert (now.service_role, now.cache, now.environment.environment_variables) == (
+        was.service_role, was.cache, was.environment.environment_variables,
+    )  # fmt: skip

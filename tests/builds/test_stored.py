@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeyard.artifacts import Digest
 from codeyard.builds import life
+from codeyard.builds.handed import Handed, HandedSource
 from codeyard.builds.model import Context, Outcome, Phase, Status, Variable, VariableType
 from codeyard.builds.phases import finish_phase
 from codeyard.builds.queue import Size
@@ -175,3 +177,13 @@ def test_a_retry_has_the_settings_of_the_first_and_waits_as_its_project_does_now
 def test_a_build_in_progress_is_not_retried() -> None:
     with pytest.raises(Conflict):
         life.retried(a_build(), project(), "me", 2, LATER)
+
+
+@given(st.booleans(), st.integers(0, 3))
+def test_what_was_handed_over_is_stored_too(there: bool, number: int) -> None:
+    tree = Digest("a" * 64)
+    handed = Handed("p", HandedSource("v", tree=tree), (HandedSource("w", "lib", tree),), ("o",))
+    stored = replace(a_build(), number=number, handed=handed if there else None)
+
+    assert read_back(stored) == replace(stored, number=number)
+    assert stored.acts_for.split(":")[2] == ("codepipeline" if there and number == 0 else "codebuild")

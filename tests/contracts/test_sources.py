@@ -15,6 +15,7 @@ import pytest
 
 from codeyard.errors import Invalid
 from codeyard.sources import Source, SourceError, SourceKind, SourceSpec
+from tests.artifacts.files import lay
 from tests.sources.servers import Repo, quiet, s3_server
 
 FILES = {"buildspec.yml": "version: 0.2\n", "dir/deep/file": "text", "dir/empty": ""}
@@ -100,7 +101,17 @@ def s3_folder(origin: Path, _environment: dict[str, str]) -> Case:
     return Case(S3FolderSource(open_bucket), spec, replace(spec, location=f"s3://{bucket}/none/"), origin)
 
 
-@pytest.fixture(params=[directory, git, archive, s3_zip, s3_folder], ids=lambda make: make.__name__)
+def tree(origin: Path, _environment: dict[str, str]) -> Case:
+    from codeyard.artifacts.disk import DiskStore
+    from codeyard.artifacts.transfer import everything, save_manifest, store_tree
+    from codeyard.sources.trees import TreeSource
+
+    store, made = DiskStore(origin.parent / "store"), lay(origin, FILES)
+    digest = save_manifest(store_tree(made, everything(made), store), store)
+    return Case(TreeSource(store), SourceSpec(SourceKind.TREE, digest), SourceSpec(SourceKind.TREE, "0" * 64), origin)
+
+
+@pytest.fixture(params=[directory, git, archive, s3_zip, s3_folder, tree], ids=lambda make: make.__name__)
 def case(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Case:
     for name, value in (
         ("AWS_ENDPOINT_URL", endpoint), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"),
