@@ -95,12 +95,3 @@ def test_a_result_of_a_job_that_nobody_has_is_refused_by_its_state(status: Statu
         jobs.finish(replace(job(), status=status), succeeded=True, now=NOON)
 
     assert refused.value.code == "InvalidJobStateException"
-
-
-def test_the_job_after_a_continuation_token_is_a_new_one_of_the_same_execution() -> None:
-    was = replace(job(), status=Status.SUCCEEDED, nonce="n", offered=NOON)
-    next = jobs.following(was, "k", "token", NOON + LIFE / 2)
-
-    assert (next.id, next.run, next.number, next.continuation) == ("k", "r", 1, "token")
-    assert (next.status, next.nonce, next.deadline) == (Status.QUEUED, None, was.deadline)
-    assert jobs.offerable(next, NOON + LIFE / 2)

@@ -113,10 +113,3 @@ def finish(job: Job, *, succeeded: bool, now: datetime) -> Job:
 def ended(job: Job) -> Job:
     """Nobody waits for it any more."""
     return replace(job, status=Status.TIMED_OUT) if job.status in OPEN else job
-
-
-def following(job: Job, id: str, continuation: str, now: datetime) -> Job:
-    """The next job of its action execution, after it succeeded with this continuation token."""
-    assert job.status is Status.SUCCEEDED, "only what succeeded goes on"
-    next = replace(job, id=id, number=job.number + 1, continuation=continuation, created=now, nonce=None, offered=None)
-    return made(next)

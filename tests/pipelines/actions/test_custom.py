@@ -184,3 +184,12 @@ async def test_two_steps_are_enough_where_one_round_is(yard: Yard, tmp_path: Pat
     names = [json.loads(line)[0] for line in (bench.home / "journal").read_text().splitlines()]
 
     assert names == ["prepare", "job 0"]
+
+
+async def test_a_worker_that_goes_on_for_ever_fails_it(yard: Yard, tmp_path: Path) -> None:
+    bench = a_bench(yard, tmp_path)
+    running = asyncio.ensure_future(CustomAction(yard.db, yard.now, no_key, rounds=1).run(bench))
+    await yard.ask("PutJobSuccessResult", jobId=(await job(yard))["id"], continuationToken="t")
+
+    with pytest.raises(ActionFailed, match="The action had 1 jobs"):
+        await running

@@ -16,22 +16,29 @@ from codeyard.store import Database, patiently
 _QUERIED = 50  # characters of a value that jobs are asked for by (ActionConfigurationQueryableValue)
 
 
-class CustomAction:
-    """Of every type that has job workers."""
+# AWS names no limit; a worker that goes on at once each time, for a day, would fill the database.
+ROUNDS = 10_000
 
-    def __init__(self, db: Database, now: Callable[[], datetime], encryption_key: EncryptionKey) -> None:
-        self._db, self._rounds = db, Rounds(db, now, encryption_key)
+
+class CustomAction:
+    """Of every type that has job workers. `rounds`: how many jobs one execution may have."""
+
+    def __init__(
+        self, db: Database, now: Callable[[], datetime], encryption_key: EncryptionKey, *, rounds: int = ROUNDS
+    ) -> None:
+        self._db, self._rounds, self._most = db, Rounds(db, now, encryption_key), rounds
 
     async def run(self, work: Work) -> Outcome:
         spec = await self._spec(work)
         about = await self._rounds.about(work, spec)
-        number, result = 0, Result()
-        while True:
+        result = Result()
+        for number in range(self._most):
             await self._post(work, spec, about, number, result)
             result = await self._rounds.result(work, number)
             if result.continuation is None:
                 return await outcome(work, result)
-            number += 1
+        text = f"The action had {self._most} jobs, each of which ended with a continuation token."
+        raise ActionFailed(ErrorCode.JOB_FAILED, text)
 
     async def _spec(self, work: Work) -> ActionTypeSpec:
         owner, type = owner_of(work), work.declared.type
