@@ -119,9 +119,8 @@ def planned(spec: AppSpec, archive: Path, behavior: FileExists) -> Plan:
     plan = Plan()
     for entry in spec.files:
         base = os.path.realpath(entry.destination)
-        below = {
-            path: item for path, item in found.items() if path.startswith(entry.source + "/" if entry.source else "")
-        }
+        start = len(entry.source) + 1 if entry.source else 0
+        below = [path for path in found if not start or path.startswith(f"{entry.source}/")]
         item = found.get(entry.source)
         if entry.source and item is None:
             raise Invalid("files", f"No such file or directory in the revision: {entry.source}.", _FIX)
