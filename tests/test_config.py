@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from codeyard.config import Config, OverLimit
 from codeyard.errors import Invalid
 
 ROOT = Path(__file__).parents[1]
+SOURCES: dict[str, Any] = {"repositories": "*=https://git.example/{repository} codecommit", "poll_sources": 0.5}
 
 
 def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
@@ -22,9 +24,9 @@ def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path: Path
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(Invalid) as refused:
-        Config(data=tmp_path, listen="nowhere", account="1", executor="process", cpus=-1, lease=0)
+        Config(data=tmp_path, listen="nowhere", account="1", executor="process", cpus=-1, lease=0, **SOURCES)
 
-    for part in ("listen", "account", "unsafe_process", "cpus", "lease"):
+    for part in ("listen", "account", "unsafe_process", "cpus", "lease", "repositories, pair 2,", "poll_sources"):
         assert part in refused.value.why
 
 

@@ -94,3 +94,16 @@ async def test_a_mirror_that_broke_is_made_anew(
         pack.write_bytes(b"nonsense")
 
     assert (await histories.commit(url, None, history.three, "refs/heads/main")).id == history.three
+
+
+async def test_a_branch_may_make_way_for_a_directory_of_branches(
+    histories: GitHistories, server: GitServer, history: History
+) -> None:
+    url = f"{server.url}/app"
+    history.repo.git("branch", "topic")
+    await histories.commit(url, None, history.three, "refs/heads/topic")
+    history.repo.git("branch", "-m", "topic", "topic/one")
+    history.repo.git("checkout", "--quiet", "topic/one")
+    commit = history.repo.commit("file", "four")
+
+    assert (await histories.commit(url, None, commit, "refs/heads/topic/one")).message == "file: four"

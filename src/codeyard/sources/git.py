@@ -12,20 +12,21 @@ from pathlib import Path
 from codeyard.errors import Invalid
 from codeyard.sources import Credential, Fetched, SourceError, SourceKind, SourceSpec, not_found, split_credential
 from codeyard.sources.copying import Copier, clear, in_thread, measure, told
-from codeyard.sources.git_command import GitFailed, Server, clone_error, environment_alone, run_git
+from codeyard.sources.git_command import (
+    REF_IN_THE_WAY,
+    SERVER_TROUBLE,
+    GitFailed,
+    Server,
+    clone_error,
+    environment_alone,
+    run_git,
+)
 from codeyard.sources.git_mirror import Found, Lock, Mirror, Remote, VersionNotFound, locked
 from codeyard.sources.git_names import Wanted, hide_credentials, is_shallow, parse_version, place_of, resolve_submodule
 from codeyard.sources.git_settings import Setting, Submodule, parse_settings, parse_submodules, render_settings
 
 SUBMODULE_LEVELS = 10
 SUBMODULE_LIMIT = 500
-
-# git's words for a server that does not answer, or not well: no fault of the mirror.
-_SERVER = (
-    r"unable to access|Could not read from remote|could not read (Username|Password)|Authentication failed|not found"
-    r"|early EOF|unexpected disconnect|hung up|RPC failed|remote error|not allowed|redirect|No space left"
-)
-_REF_IN_THE_WAY = r"cannot lock ref|Unable to create '.*\.lock'|local refs could not be updated"
 
 
 @dataclass(slots=True)
@@ -138,10 +139,10 @@ class GitSource:
             try:
                 return await self._attempt(mirror, lock, wanted, destination, clone)
             except GitFailed as failure:
-                if failure.says(_SERVER):
+                if failure.says(SERVER_TROUBLE):
                     raise
                 await lock.alone(clone.progress)
-                if not failure.says(_REF_IN_THE_WAY) and await mirror.is_sound():
+                if not failure.says(REF_IN_THE_WAY) and await mirror.is_sound():
                     raise
             clone.progress("The local mirror is broken; cloning anew")
             mirror.remove()

@@ -24,6 +24,13 @@ OUTPUT_LIMIT = 256 * 1024 * 1024  # bytes of standard output: the names of some 
 LINE_LIMIT = 400
 GRACE = 2.0  # seconds between asking git to end, so that it takes its locks along, and ending it
 
+# git's words for a server that does not answer, or not well: no fault of the mirror.
+SERVER_TROUBLE = (
+    r"unable to access|Could not read from remote|could not read (Username|Password)|Authentication failed|not found"
+    r"|early EOF|unexpected disconnect|hung up|RPC failed|remote error|not allowed|redirect|No space left"
+)
+REF_IN_THE_WAY = r"cannot lock ref|Unable to create '.*\.lock'|local refs could not be updated"
+
 # Of the caller's GIT_* variables only these reach git: how a server is spoken to, and which files hold the settings.
 _PASSED = frozenset(
     "GIT_SSH GIT_SSH_COMMAND GIT_SSH_VARIANT GIT_SSL_CAINFO GIT_SSL_CAPATH GIT_SSL_CERT GIT_SSL_KEY GIT_SSL_VERSION"

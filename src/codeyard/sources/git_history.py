@@ -10,6 +10,8 @@ from codeyard.errors import NotFound
 from codeyard.sources import Credential
 from codeyard.sources.copying import told
 from codeyard.sources.git_command import (
+    REF_IN_THE_WAY,
+    SERVER_TROUBLE,
     GitFailed,
     Server,
     clone_error,
@@ -104,7 +106,9 @@ class GitHistories:
             try:
                 return await work(mirror)
             except GitFailed as failure:
-                if await mirror.is_sound():
+                if failure.says(SERVER_TROUBLE):
+                    raise clone_error(failure) from None
+                if not failure.says(REF_IN_THE_WAY) and await mirror.is_sound():
                     raise clone_error(failure) from None
             mirror.remove()
             try:

@@ -7,6 +7,7 @@ who may read the repository: ask its server first.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +86,11 @@ def facts_shape(facts: CommitFacts) -> dict[str, str]:
     }
 
 
-def facts_of(shape: dict[str, str]) -> CommitFacts:
-    times = (datetime.fromisoformat(shape[name]) for name in ("authored", "committed"))
-    return CommitFacts(shape["commit"], shape["author"], *times, shape["message"])
+def facts_of(shape: Mapping[str, str]) -> CommitFacts:
+    return CommitFacts(
+        shape["commit"],
+        shape["author"],
+        datetime.fromisoformat(shape["authored"]),
+        datetime.fromisoformat(shape["committed"]),
+        shape["message"],
+    )

@@ -107,7 +107,7 @@ class GitAction:
         async def revision() -> Answer:
             return facts_shape(await self._revision(work, asked))
 
-        facts = facts_of(dict(await work.step("revision", revision)))
+        facts = facts_of(await work.step("revision", revision))
         await work.tell(Told(external_id=facts.id, summary=_summary(facts)))
         if asked.clone:
             clone = CloneRef(asked.where.url, facts.id, asked.branch)
