@@ -68,6 +68,15 @@ def test_a_fleet_is_deployed_to_as_awss_table_says(
     assert (found, most) == (verdict, at_once)
 
 
+def test_where_every_host_must_succeed_the_first_failure_ends_it_when_nobody_is_under_way() -> None:
+    both = [Host("a", True, turn=Turn.FAILED), Host("b", True, turn=Turn.UNDER_WAY), Host("c", True)]
+    last = [Host("a", True, turn=Turn.SUCCEEDED), Host("b", True, turn=Turn.FAILED)]
+
+    assert decide(both, ALL, strict=True) == Decision()
+    assert decide(last, ONE, strict=True) == Decision(verdict=Verdict.TOO_FEW_HEALTHY)
+    assert decide(last, ONE) == Decision(verdict=Verdict.SUCCEEDED)
+
+
 def test_unhealthy_hosts_are_first_and_then_those_of_unknown_and_old_revisions() -> None:
     hosts = [
         Host("current", True, Revision.CURRENT),

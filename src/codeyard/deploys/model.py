@@ -92,6 +92,7 @@ class DeploymentRequest:
     group_id: str = ""  # empty: one that follows from owner, application and group
     minimum: Minimum = PREDEFINED[DEFAULT]
     config: str = DEFAULT  # the minimum's name
+    strict: bool = False  # any failure fails it, also one that the minimum would allow
     options: Mapping[str, str] = field(default_factory=dict)  # for the targets
     roll_back_on: frozenset[RollbackEvent] = frozenset()
     description: str = ""

@@ -172,6 +172,7 @@ def rollback_request(failed: Deployment, good: Deployment) -> DeploymentRequest:
         targets=asked.targets,
         minimum=asked.minimum,
         config=asked.config,
+        strict=False,
         creator=ROLLBACK,
         roll_back_on=frozenset(),
         description=f"Rollback of {failed.id}",
@@ -207,7 +208,7 @@ def _settled(deployment: Deployment, now: datetime) -> Deployment:
         for target in deployment.targets
         if target.status is not TargetStatus.SKIPPED
     )
-    decision = decide(hosts, deployment.request.minimum)
+    decision = decide(hosts, deployment.request.minimum, strict=deployment.request.strict)
     if decision.verdict is Verdict.SUCCEEDED:
         return _finished(deployment, Status.SUCCEEDED, None, now)
     if decision.verdict is not None:

@@ -91,19 +91,22 @@ class Decision:
     verdict: Verdict | None = None
 
 
-def decide(hosts: Iterable[Host], minimum: Minimum) -> Decision:
-    """What is to happen now. `hosts` are all of the deployment, at least one; among equals the first is first."""
+def decide(hosts: Iterable[Host], minimum: Minimum, *, strict: bool = False) -> Decision:
+    """What is to happen now. `hosts` are all of the deployment, at least one; among equals the first is first.
+
+    `strict` is ours: any failure is one too many, also the last host's."""
     fleet = tuple(hosts)
     least = minimum.of(len(fleet))
     if least >= len(fleet):
         return Decision(verdict=Verdict.IMPOSSIBLE)
-    start = _next(fleet, least)
+    broken = strict and any(host.turn is Turn.FAILED for host in fleet)
+    start = () if broken else _next(fleet, least)
     under_way = any(host.turn is Turn.UNDER_WAY for host in fleet)
     if start or under_way:
         return Decision(start)
     waiting = any(host.turn is Turn.WAITING for host in fleet)
     succeeded = sum(host.turn is Turn.SUCCEEDED for host in fleet)
-    good = not waiting and succeeded >= max(least, 1)
+    good = not broken and not waiting and succeeded >= max(least, 1)
     return Decision(verdict=Verdict.SUCCEEDED if good else Verdict.TOO_FEW_HEALTHY)
 
 
