@@ -71,6 +71,10 @@ class Config:
     )
     poll_sources: float = _setting(60.0, "Seconds between looks for changes in pipelines' sources; 0: never.")
     console: bool = _setting(True, "Serve the console.")
+    outside: str = _setting(
+        "", "Where CloudFormation, ECS, Lambda and the like are asked: aws, or a URL; empty: nowhere."
+    )
+    outside_profile: str = _setting("", "The profile of the AWS configuration whose credentials are used there.")
 
     def __post_init__(self) -> None:
         wrong = list(_mistakes(self))
@@ -143,6 +147,7 @@ def _mistakes(config: Config) -> list[str]:
         if not colon or not host or not port.isdigit() or int(port) > 65535:
             wrong.append(f"{name} {getattr(config, name)!r} is not HOST:PORT")
     urls = {name: getattr(config, name) for name in ("url", "api", "worker_url")}
+    urls["outside"] = "" if config.outside == "aws" else config.outside
     wrong += [
         f"{name} {url!r} does not begin with http:// or https://"
         for name, url in urls.items()

@@ -7,6 +7,7 @@ from typing import Any
 from codeyard.access import container_credentials
 from codeyard.access.service import services as access_services
 from codeyard.app.parts import Parts, build_url, now, public_url
+from codeyard.app.pipelining import Pipelines
 from codeyard.aws import Caller, Key, Service, Shape
 from codeyard.aws.gateway import Gateway
 from codeyard.aws.recognition import for_gateway
@@ -24,6 +25,7 @@ from codeyard.logs.remote import LogEndpoint
 from codeyard.metrics import CONTENT_TYPE, Metrics
 from codeyard.objects.links import download_link
 from codeyard.objects.wire import S3, is_for_s3, request_of
+from codeyard.pipelines.api_webhooks import PATH as WEBHOOKS
 from codeyard.secrets.service import services as secret_services
 
 Scope = MutableMapping[str, Any]
@@ -52,12 +54,13 @@ def codebuild_service(parts: Parts, control: BuildControl) -> Service:
     return Service("codebuild", (builds, *projects), _ERRORS, DECLINED, OTHER)
 
 
-def gateway(parts: Parts, control: BuildControl) -> Gateway:
+def gateway(parts: Parts, control: BuildControl, pipelines: Pipelines) -> Gateway:
     """Every service that speaks one of AWS's RPC protocols."""
     database = parts.database
     return Gateway(
         (
             codebuild_service(parts, control),
+            pipelines.service,
             logs_service(database, parts.logs, parts.local_logs.streams, parts.pages, now),
             *secret_services(database, parts.key, now, parts.pages, parts.identities),
             *access_services(database, parts.identities, now, parts.pages),
@@ -160,8 +163,9 @@ class Operations:
 class Server:
     """Which part of the server answers a request."""
 
-    def __init__(self, parts: Parts, calls: Gateway, console: App | None) -> None:
+    def __init__(self, parts: Parts, calls: Gateway, console: App | None, pipelines: Pipelines) -> None:
         self.operations = Operations(parts)
+        self._webhooks = pipelines.webhooks
         self._calls, self._console, self._credentials = calls, console, parts.container_credentials
         self._s3 = S3(parts.objects, parts.identities, now=now) if parts.objects is not None else None
 
@@ -177,6 +181,8 @@ class Server:
             await self._credentials(scope, receive, send)
         elif _is_call(scope):
             await self._calls(scope, receive, send)
+        elif path == WEBHOOKS:
+            await self._webhooks(scope, receive, send)
         elif self._console is not None and (path in ("/", "/console") or path.startswith("/console/")):
             await self._console(scope, receive, send)
         elif self._s3 is not None and scope["method"] != "POST":

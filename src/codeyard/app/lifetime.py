@@ -28,6 +28,7 @@ from codeyard.app.connections import KEPT_ALIVE, Crowd, bounded, room
 from codeyard.app.first_start import alone, write_private
 from codeyard.app.machine import capacity, worker_name
 from codeyard.app.parts import Parts, now, opened, public_url
+from codeyard.app.pipelining import pipelines_of
 from codeyard.builds.control import BuildControl
 from codeyard.builds.queue import Size
 from codeyard.builds.stored import StoredBuild
@@ -158,9 +159,11 @@ async def _work(config: Config, ending: asyncio.Event) -> None:
 async def _api(
     parts: Parts, control: BuildControl, sock: socket.socket, ending: asyncio.Event, stack: AsyncExitStack, env: str
 ) -> None:
-    calls = gateway(parts, control)
+    pipelines = pipelines_of(parts, control)
+    calls = gateway(parts, control, pipelines)
     console = console_of(parts, calls) if parts.config.console else None
-    server = Server(parts, calls, console)
+    server = Server(parts, calls, console, pipelines)
+    await stack.enter_async_context(pipelines.running())
     await stack.enter_async_context(_sweeper(parts))
     tidying = asyncio.create_task(_tidy(parts))
     stack.callback(tidying.cancel)
@@ -178,7 +181,7 @@ def _greet(parts: Parts, url: str, env: str, link: str | None) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
     if link is not None:
         click.echo(f"  console  {link}")
-    click.echo(f"  API      {url}   (CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
+    click.echo(f"  API      {url}   (CodePipeline, CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
     click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
     sys.stdout.flush()

@@ -74,10 +74,10 @@ class Parts:
             config=self.config,
             capacity=capacity,
             identities=self.identities,
-            session_caller=self._session_caller,
-            secrets=self._secrets,
+            session_caller=self.session_caller,
+            secrets=self.secrets,
             credentials=self.source_credentials,
-            open_bucket=self._open_bucket,
+            open_bucket=self.open_bucket,
             groups=self.groups,
             blobs=self.blobs,
             token=self.container_credentials.token,
@@ -94,17 +94,18 @@ class Parts:
         with suppress(NotFound):  # it ended before it wrote anything
             self.local_logs.close(Place(Framing.LINES, run))
 
-    async def _session_caller(self, role: str, name: str) -> Caller | None:
+    async def session_caller(self, role: str, name: str) -> Caller | None:
+        """A session of the role; None: it is gone."""
         try:
             # A build that is taken up again while the database is away waits for it.
             return (await patiently(lambda: self.identities.assume(role, name, 3600))).caller
         except Refused:
             return None  # it was deleted
 
-    def _secrets(self, owner: Owner, permit: Callable[[str, str], Awaitable[None]]) -> SecretProvider:
+    def secrets(self, owner: Owner, permit: Callable[[str, str], Awaitable[None]]) -> SecretProvider:
         return StoredSecrets(self.database, self.key, owner, permit)
 
-    def _open_bucket(self, owner: Owner, permit: Callable[[str, str], None]) -> OpenBucket:
+    def open_bucket(self, owner: Owner, permit: Callable[[str, str], None]) -> OpenBucket:
         if self.objects is not None:
             return permitted(embedded(self.objects, owner.account), permit)
         return permitted(self._open_elsewhere, permit)

@@ -120,6 +120,12 @@ def load(tx: Tx, owner: Owner, pipeline: str, id: str) -> StoredExecution | None
     return None if row is None else _stored(row)
 
 
+def trigger_detail(tx: Tx, owner: Owner, pipeline: str, id: str) -> str | None:
+    """What began it; None: there is no such execution."""
+    stored = load(tx, owner, pipeline, id)
+    return None if stored is None else str((stored.facts.get("trigger") or {}).get("triggerDetail", ""))
+
+
 def at_work(tx: Tx, owner: Owner, pipeline: str, named: Iterable[str]) -> dict[str, StoredExecution]:
     """The live ones, and those of these ids."""
     query = select(executions).where(*_of(owner, pipeline), or_(_e.live.is_(True), _e.id.in_(sorted(set(named)))))

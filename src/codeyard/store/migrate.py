@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from codeyard.errors import Fault
 from codeyard.store.engine import explained
 
-HEAD = "0001"  # the newest step
+HEAD = "0002"  # the newest step
 _LOCK = 0x636F6465  # of PostgreSQL's advisory locks, ours
 
 

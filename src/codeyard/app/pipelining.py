@@ -1,0 +1,365 @@
+"""Pipelines of a server process: their control, their runner with all that acts, and their part of the API."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from codeyard.access.model import Limits
+from codeyard.app.allowing import on_threads, permission
+from codeyard.app.fetching import git_environment
+from codeyard.app.machine import worker_name
+from codeyard.app.notifying import Notifier
+from codeyard.app.outside import Outside
+from codeyard.app.parts import Parts, build_url, now, public_url
+from codeyard.aws import Refused, Service
+from codeyard.aws.policy import Asker
+from codeyard.builds.control import BuildControl
+from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
+from codeyard.ident import Owner
+from codeyard.pipelines import custom_types_table, executions_table, pipelines_table, runs_table, webhooks_table
+from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Place, Work
+from codeyard.pipelines.actions.approval import ApprovalAction
+from codeyard.pipelines.actions.build import CodeBuildAction, CommandsAction
+from codeyard.pipelines.actions.custom import CustomAction
+from codeyard.pipelines.actions.git_credentials import imported_credentials, servers
+from codeyard.pipelines.actions.invoke_lambda import InvokeLambda
+from codeyard.pipelines.actions.invoke_pipeline import InvokePipeline
+from codeyard.pipelines.actions.remembered import Remembered
+from codeyard.pipelines.actions.repositories import Reach, Repositories
+from codeyard.pipelines.actions.rules import DeploymentWindowRule, VariableCheckRule
+from codeyard.pipelines.actions.source_git import PROVIDERS, Access, GitAction
+from codeyard.pipelines.actions.source_image import ImageAction
+from codeyard.pipelines.actions.source_s3 import S3Action
+from codeyard.pipelines.api_action_types import ActionTypeOperations
+from codeyard.pipelines.api_executions import ExecutionOperations
+from codeyard.pipelines.api_jobs import DECLINED, JobOperations
+from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, Tagged
+from codeyard.pipelines.api_webhooks import WebhookOperations
+from codeyard.pipelines.changes import Begin, Watched
+from codeyard.pipelines.control import PipelineControl, Trigger
+from codeyard.pipelines.job_data import Credentials, session_policy
+from codeyard.pipelines.looking import Looking
+from codeyard.pipelines.masking import joined, secret_values
+from codeyard.pipelines.model import Action as Declared
+from codeyard.pipelines.model import ActionType, parse
+from codeyard.pipelines.polling import Polling
+from codeyard.pipelines.runner import Runner
+from codeyard.pipelines.runners import Runners
+from codeyard.pipelines.runs_table import StoredRun
+from codeyard.pipelines.stored_webhooks import StoredWebhooks
+from codeyard.pipelines.webhook_endpoint import WebhookEndpoint
+from codeyard.pipelines.work import Means, Rights
+from codeyard.sources.git_history import GitHistories
+from codeyard.store import Tx
+
+_SERVICE = "codepipeline.amazonaws.com"
+_JOB_SECONDS = 3600  # that the credentials of a job last
+_log = logging.getLogger(__name__)
+_ERRORS: dict[type[CodeyardError], str | tuple[str, int]] = {
+    Invalid: "ValidationException",
+    NotFound: "ResourceNotFoundException",
+    Conflict: ("ConflictException", 409),
+    Denied: ("AccessDeniedException", 403),
+    Fault: ("ServiceUnavailableException", 503),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pipelines:
+    """What a process has of pipelines."""
+
+    control: PipelineControl
+    service: Service
+    webhooks: WebhookEndpoint
+    runner: Runner
+    polling: Polling | None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Actions are done, and sources looked at."""
+        async with self.runner:
+            looking = asyncio.create_task(self.polling.run()) if self.polling is not None else None
+            try:
+                yield
+            finally:
+                if looking is not None:
+                    looking.cancel()
+
+
+class _Made:
+    """The objects of one process, made once."""
+
+    def __init__(self, parts: Parts, builds: BuildControl) -> None:
+        self._parts, self._builds = parts, builds
+        self._config, self._db = parts.config, parts.database
+        self._sealer, self._outside = Sealer(parts.key), Outside(parts.config)
+        self._control = PipelineControl(self._db, now, Runners(f"{worker_name(parts.config)}/actions"))
+        self._stored_webhooks = StoredWebhooks(self._db, parts.key)
+        self._repositories = Repositories.parse(self._config.repositories)
+
+    def pipelines(self) -> Pipelines:
+        means = Means(self._db, self._parts.blobs, self._rights, self._sealer.unsealed, now)
+        access = self._access()
+        actions = self._actions(access)
+        poll = self._config.poll_sources
+        looking = Looking(access, self._buckets_of)
+        polling = Polling(self._db, now, self._watched, looking.look, self._begin, poll) if poll else None
+        return Pipelines(
+            self._control,
+            self._service(),
+            WebhookEndpoint(self._stored_webhooks, self._start_by_webhook, self._config_of, now),
+            Runner(self._control, means, actions, lease=self._config.lease),
+            polling,
+        )
+
+    # ── what acts ──
+
+    def _actions(self, access: Access) -> Callable[[ActionType], Action | None]:
+        base, data = public_url(self._config), self._config.data
+        url = lambda stored: build_url(base, stored)  # noqa: E731
+        build = CodeBuildAction(self._builds, url, self._server_of)
+        commands = CommandsAction(self._builds, url, now, self._server_of)
+        function = InvokeLambda(self._db, now, self._encryption_key, self._outside.client, self._job_credentials)
+        notifier = Notifier(self._outside)
+        git = GitAction(access, Remembered(data / "commits"), data)
+        custom = CustomAction(self._db, now, self._encryption_key)
+        by_type: dict[tuple[str, str, str], Action] = {
+            ("Source", "AWS", "S3"): S3Action(data),
+            ("Source", "AWS", "ECR"): ImageAction(self._repositories),
+            **{("Source", "ThirdParty" if each == "GitHub" else "AWS", each): git for each in PROVIDERS},
+            ("Build", "AWS", "CodeBuild"): build,
+            ("Test", "AWS", "CodeBuild"): build,
+            ("Compute", "AWS", "Commands"): commands,
+            ("Approval", "AWS", "Manual"): ApprovalAction(notifier.notify, self._page),
+            ("Invoke", "AWS", "Lambda"): function,
+            ("Invoke", "AWS", "CodePipeline"): InvokePipeline(self._start_by_pipeline),
+            ("Rule", "AWS", "VariableCheck"): VariableCheckRule(),
+            ("Rule", "AWS", "DeploymentWindow"): DeploymentWindowRule(now),
+            ("Rule", "AWS", "LambdaInvoke"): function,
+            ("Rule", "AWS", "Commands"): commands,
+            ("Rule", "AWS", "CodeBuild"): build,
+        }
+
+        def find(type: ActionType) -> Action | None:
+            found = by_type.get((type.category, type.owner, type.provider))
+            return found if found is not None or type.owner == "AWS" else custom
+
+        return find
+
+    def _access(self) -> Access:
+        config = self._config
+        hosts = self._repositories.hosts
+        credential = imported_credentials(self._parts.source_credentials, self._secrets_of, hosts)
+        histories = GitHistories(config.data / "mirrors", git_environment(config.host_git))
+        reach = Reach(config.local_sources, config.host_git, config.data)
+        return Access(histories, self._repositories, reach, credential)
+
+    def _server_of(self, url: str) -> str | None:
+        return next((each.value for each in servers(url, self._repositories.hosts)), None)
+
+    def _secrets_of(self, owner: Owner) -> Any:
+        async def allow(_action: str, _arn: str) -> None:
+            """What the account imported is the account's own."""
+
+        return self._parts.secrets(owner, allow)
+
+    def _page(self, work: Work) -> str:
+        place = work.place
+        return f"{public_url(self._config)}/console/pipelines/{place.owner.region}/{place.pipeline}"
+
+    # ── rights ──
+
+    async def _rights(self, owner: Owner, role: str, name: str) -> Rights:
+        caller = await self._parts.session_caller(role, name)
+        permit = permission(self._parts.identities, caller)
+
+        async def asked(action: str, arn: str) -> None:
+            try:
+                await permit(action, arn)
+            except Denied as error:
+                raise ActionFailed(ErrorCode.PERMISSION, error.what) from None
+
+        on_thread = on_threads(permit, asyncio.get_running_loop())
+        return Rights(asked, self._parts.open_bucket(owner, on_thread))
+
+    def _buckets_of(self, watched: Watched, action: Declared) -> Any:
+        """Buckets as a pipeline's role, or its action's, may use them; on threads."""
+        role, loop = action.role or watched.declaration.role, asyncio.get_running_loop()
+
+        async def ask(wanted: str, arn: str) -> None:
+            rights = await self._rights(watched.owner, role, "codepipeline-polling")
+            await rights.permit(wanted, arn)
+
+        return self._parts.open_bucket(watched.owner, on_threads(ask, loop))
+
+    async def _assumable(self, owner: Owner, role: str, source_arn: str) -> bool:
+        context = {"aws:SourceAccount": owner.account, "aws:SourceArn": source_arn}
+        decision = await self._parts.identities.trusts(role, Asker(service=_SERVICE), "sts:AssumeRole", context)
+        return decision.allowed
+
+    async def _job_credentials(self, role: str, read: Sequence[str], written: Sequence[str]) -> Credentials:
+        limits = Limits(policies=(session_policy(read, written),))
+        session = await self._parts.identities.assume(role, "codepipeline-job", _JOB_SECONDS, limits)
+        return Credentials(session.id, session.secret, session.token)
+
+    async def _encryption_key(self, place: Place) -> str | None:
+        _, version = await self._control.pipeline(place.owner, place.pipeline)
+        store = parse(version.shape).store(place.owner.region)
+        return None if store is None else store.key
+
+    async def _job_secrets(self, owner: Owner, run: str) -> Mapping[str, str]:
+        """The secret values of an action execution's configuration."""
+
+        def work(tx: Tx) -> tuple[StoredRun, pipelines_table.StoredVersion] | None:
+            stored = runs_table.load(tx, run)
+            if stored is None or stored.owner.account != owner.account:
+                return None
+            execution = executions_table.load(tx, stored.owner, stored.pipeline, stored.execution)
+            if execution is None:
+                return None
+            version = execution.execution.version
+            found = pipelines_table.version_of(tx, stored.owner, stored.pipeline, version)
+            return None if found is None else (stored, found)
+
+        found = await self._db.read(work)
+        if found is None or found[1].secrets is None:
+            return {}
+        stored, version = found
+        stage = parse(version.shape).stage(stored.stage)
+        action = stage.action(stored.name) if stage is not None else None
+        secrets = self._sealer.unsealed(stored.owner, stored.pipeline, version.secrets or b"")
+        return {} if action is None else secret_values(stored.stage, action, secrets)
+
+    # ── what starts executions ──
+
+    async def _start_by_pipeline(self, place: Place, name: str, given: Mapping[str, Any]) -> str:
+        await self._check_circle(place, name)
+        detail = f"{place.pipeline_arn}/{place.execution}"
+        return await self._control.start(place.owner, name, given, Trigger("StartPipelineExecution", detail))
+
+    async def _check_circle(self, place: Place, name: str) -> None:
+        """Refused: the chain of executions that began each other leads back to this pipeline."""
+        seen, pipeline, id = {place.pipeline}, place.pipeline, place.execution
+        for _ in range(50):
+            if name in seen:
+                text = f"Pipelines that start each other in a circle would never end: {name} is in the chain already"
+                raise Refused("ConflictException", text, 409)
+            detail = await self._db.read(
+                partial(executions_table.trigger_detail, owner=place.owner, pipeline=pipeline, id=id)
+            )
+            before = (detail or "").rpartition(":")[2]
+            if "/" not in before or not (detail or "").startswith("arn:aws:codepipeline:"):
+                return
+            pipeline, _, id = before.partition("/")
+            seen.add(pipeline)
+        raise Refused("ConflictException", "The chain of pipelines that start each other is too long", 409)
+
+    async def _start_by_webhook(self, owner: Owner, name: str, webhook_arn: str) -> str:
+        return await self._control.start(owner, name, {}, Trigger("Webhook", webhook_arn))
+
+    async def _begin(self, watched: Watched, begin: Begin) -> None:
+        trigger = Trigger(begin.kind, begin.detail)
+        await self._control.start(watched.owner, watched.pipeline, begin.given, trigger)
+
+    async def _watched(self) -> Iterable[Watched]:
+        def work(tx: Tx) -> list[tuple[pipelines_table.StoredPipeline, pipelines_table.StoredVersion]]:
+            found = []
+            for stored in pipelines_table.everything(tx):
+                version = pipelines_table.version_of(tx, stored.owner, stored.name, stored.version)
+                assert version is not None
+                found.append((stored, version))
+            return found
+
+        return [self._watch(stored, version) for stored, version in await self._db.read(work)]
+
+    def _watch(self, stored: pipelines_table.StoredPipeline, version: pipelines_table.StoredVersion) -> Watched:
+        secrets: Mapping[str, str] = {}
+        if version.secrets is not None:
+            secrets = self._sealer.unsealed(stored.owner, stored.name, version.secrets)
+        declaration = parse(joined(version.shape, secrets))
+        return Watched(stored.owner, stored.name, stored.created.isoformat(), declaration)
+
+    # ── the API ──
+
+    def _service(self) -> Service:
+        parts, pages = self._parts, self._parts.pages
+        tagged: Mapping[str, Tagged] = {"actiontype": _TypeTags(), "webhook": _WebhookTags()}
+        pipelines = PipelineOperations(
+            self._db, self._control, parts.identities, self._assumable, custom_types_table.catalogue, self._sealer,
+            pages, now, tagged,
+        )  # fmt: skip
+        executions = ExecutionOperations(self._db, self._control, pages, now)
+        jobs = JobOperations(
+            self._db, now, _answer, lambda run: self._control.runners.touched((run,)), self._job_secrets,
+            self._job_credentials,
+        )  # fmt: skip
+        types = ActionTypeOperations(self._db, pages, _used)
+        webhooks = WebhookOperations(self._stored_webhooks, self._target_exists, pages, public_url(self._config))
+        return Service("codepipeline", (pipelines, executions, jobs, types, webhooks), _ERRORS, DECLINED)
+
+    async def _target_exists(self, owner: Owner, pipeline: str, action: str) -> Any:
+        try:
+            _, version = await self._control.pipeline(owner, pipeline)
+        except Refused:
+            return "no pipeline"
+        there = parse(version.shape).stages[0].action(action) is not None
+        return "exists" if there else "no action"
+
+    async def _config_of(self, owner: Owner, pipeline: str, action: str) -> Mapping[str, str]:
+        _, version = await self._control.pipeline(owner, pipeline)
+        found = parse(version.shape).stages[0].action(action)
+        if found is None:
+            raise NotFound(f"action {action}", f"the pipeline {pipeline} has it no more.", "Put the webhook again.")
+        return found.configuration
+
+
+def pipelines_of(parts: Parts, builds: BuildControl) -> Pipelines:
+    """Everything that a process which serves the API has of pipelines."""
+    return _Made(parts, builds).pipelines()
+
+
+def _answer(tx: Tx, run: str, answer: Mapping[str, Any]) -> None:
+    if not runs_table.add_answer(tx, run, answer):
+        raise Refused("InvalidJobStateException", "The action execution of this job does not wait for it any more")
+
+
+def _used(tx: Tx, owner: Owner, type: ActionType) -> bool:
+    for stored in pipelines_table.listed(tx, owner, "", 10_000):
+        version = pipelines_table.version_of(tx, owner, stored.name, stored.version)
+        plan = parse(version.shape) if version is not None else None
+        if plan is not None and any(action.type == type for stage in plan.stages for action in stage.actions):
+            return True
+    return False
+
+
+class _TypeTags:
+    """Tags of custom action types, whose name in an ARN is owner/category/provider/version."""
+
+    def tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        type = self._type(name)
+        return None if type is None else custom_types_table.tags_of(tx, owner, type)
+
+    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
+        type = self._type(name)
+        if type is not None:
+            gone = set(custom_types_table.tags_of(tx, owner, type) or {}) - set(tags)
+            custom_types_table.remove_tags(tx, owner, type, gone)
+            custom_types_table.put_tags(tx, owner, type, tags)
+
+    @staticmethod
+    def _type(name: str) -> ActionType | None:
+        parts = name.split("/")
+        return ActionType(parts[1], parts[0], parts[2], parts[3]) if len(parts) == 4 else None
+
+
+class _WebhookTags:
+    def tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        found = webhooks_table.find_webhook(tx, owner, name)
+        return None if found is None else found.tags
+
+    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
+        webhooks_table.set_webhook_tags(tx, owner, name, tags)
