@@ -17,6 +17,7 @@ from codeyard.errors import Fault
 from codeyard.ident import Owner
 from codeyard.objects.buckets import embedded
 from codeyard.objects.directory import ObjectDirectory
+from codeyard.pipelines import polling_table
 from codeyard.pipelines.actions.repositories import Reach, Repositories
 from codeyard.pipelines.actions.source_git import Access
 from codeyard.pipelines.changes import Begin, Watched
@@ -227,9 +228,16 @@ async def test_a_source_that_fails_is_asked_less_often_and_hides_no_other(world:
     await world.later(server)
     world.put("app.zip", b"2")
 
-    await world.later(server)
+    await world.later(server, seconds=121)
 
     assert len(world.started) == 1
+    rows = {row.pipeline: row for row in await world.database.read(polling_table.load)}
+    assert {name: row.failures for name, row in rows.items()} == {"P": 0, "Broken": 2}
+    assert rows["P"].due == world.time + timedelta(seconds=60)
+    assert rows["Broken"].due == world.time + timedelta(seconds=240)
+    world.pipelines = []
+    await world.later(server)
+    assert await world.database.read(polling_table.load) == ()
 
 
 @pytest.mark.parametrize("failure", [Fault("the database", "it is away.", "Wait."), asyncio.CancelledError()])
