@@ -74,6 +74,7 @@ class Config:
     outside: str = _setting(
         "", "Where CloudFormation, ECS, Lambda and the like are asked: aws, or a URL; empty: nowhere."
     )
+    approvals: str = _setting("", "A URL that every message about an approval is posted to, besides its SNS topic.")
     outside_profile: str = _setting("", "The profile of the AWS configuration whose credentials are used there.")
 
     def __post_init__(self) -> None:
@@ -146,7 +147,7 @@ def _mistakes(config: Config) -> list[str]:
         host, colon, port = getattr(config, name).rpartition(":")
         if not colon or not host or not port.isdigit() or int(port) > 65535:
             wrong.append(f"{name} {getattr(config, name)!r} is not HOST:PORT")
-    urls = {name: getattr(config, name) for name in ("url", "api", "worker_url")}
+    urls = {name: getattr(config, name) for name in ("url", "api", "worker_url", "approvals")}
     urls["outside"] = "" if config.outside == "aws" else config.outside
     wrong += [
         f"{name} {url!r} does not begin with http:// or https://"

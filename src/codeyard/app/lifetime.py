@@ -28,7 +28,7 @@ from codeyard.app.connections import KEPT_ALIVE, Crowd, bounded, room
 from codeyard.app.first_start import alone, write_private
 from codeyard.app.machine import capacity, worker_name
 from codeyard.app.parts import Parts, now, opened, public_url
-from codeyard.app.pipelining import pipelines_of
+from codeyard.app.pipelining import Pipelines, pipelines_of
 from codeyard.builds.control import BuildControl
 from codeyard.builds.queue import Size
 from codeyard.builds.stored import StoredBuild
@@ -165,7 +165,7 @@ async def _api(
     server = Server(parts, calls, console, pipelines)
     await stack.enter_async_context(pipelines.running())
     await stack.enter_async_context(_sweeper(parts))
-    tidying = asyncio.create_task(_tidy(parts))
+    tidying = asyncio.create_task(_tidy(parts, pipelines))
     stack.callback(tidying.cancel)
     url = public_url(parts.config)
     told = {"url": url, "region": parts.config.region, "pid": os.getpid()}
@@ -192,12 +192,13 @@ def _sweeper(parts: Parts) -> Sweeper:
     return Sweeper(parts.database, now, lease=lease, every=min(5.0, lease / 10))
 
 
-async def _tidy(parts: Parts) -> None:
-    """What nobody waits for: logs that their groups keep no longer."""
+async def _tidy(parts: Parts, pipelines: Pipelines) -> None:
+    """What nobody waits for: logs that their groups keep no longer, jobs and events of long ago."""
     while True:
         await asyncio.sleep(_HOURLY)
         try:
             await parts.groups.sweep()
+            await pipelines.tidy()
         except Exception as error:  # noqa: BLE001 - the next hour is another chance
             _log.warning("tidying_failed error=%s", error)
 

@@ -6,27 +6,26 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from codeyard.app.outside import Outside
-from codeyard.errors import Fault, Invalid
+from codeyard.errors import Fault
 from codeyard.pipelines.actions import Work
 
 _PATIENCE = 10.0  # seconds
 
 
 class Notifier:
-    """Where a message goes is for the definition to say; a topic needs the setting `outside`."""
+    """Tells of approvals; a topic needs the setting `outside`."""
 
-    def __init__(self, outside: Outside) -> None:
-        self._outside = outside
+    def __init__(self, outside: Outside, url: str) -> None:
+        """`url`: the setting `approvals`, where every message is posted to, besides its topic; empty: nowhere."""
+        self._outside, self._url = outside, url
 
-    async def notify(self, work: Work, where: str, subject: str, body: str) -> None:
-        """Denied, Fault, Invalid; ActionFailed: the role may not publish."""
-        if where.startswith("arn:"):
-            await work.permit("sns:Publish", where)
-            await asyncio.to_thread(self._publish, work, where, subject, body)
-        elif urlsplit(where).scheme in ("http", "https"):
-            await asyncio.to_thread(_post, where, body)
-        else:
-            raise Invalid(f"NotificationArn {where[:200]}", "it is neither a topic's ARN nor a URL.", "Correct it.")
+    async def tell(self, work: Work, topic: str | None, subject: str, body: str) -> None:
+        """Denied, Fault; ActionFailed: the role may not publish."""
+        if topic is not None:
+            await work.permit("sns:Publish", topic)
+            await asyncio.to_thread(self._publish, work, topic, subject, body)
+        if self._url:
+            await asyncio.to_thread(_post, self._url, body)
 
     def _publish(self, work: Work, topic: str, subject: str, body: str) -> None:
         from botocore.exceptions import BotoCoreError, ClientError

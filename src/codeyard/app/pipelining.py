@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,15 @@ from codeyard.aws.policy import Asker
 from codeyard.builds.control import BuildControl
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 from codeyard.ident import Owner
-from codeyard.pipelines import custom_types_table, executions_table, pipelines_table, runs_table, webhooks_table
+from codeyard.pipelines import (
+    custom_types_table,
+    executions_table,
+    jobs_table,
+    outbox_table,
+    pipelines_table,
+    runs_table,
+    webhooks_table,
+)
 from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Place, Work
 from codeyard.pipelines.actions.approval import ApprovalAction
 from codeyard.pipelines.actions.build import CodeBuildAction, CommandsAction
@@ -57,6 +66,7 @@ from codeyard.sources.git_history import GitHistories
 from codeyard.store import Tx
 
 _SERVICE = "codepipeline.amazonaws.com"
+_JOBS_KEPT, _EVENTS_KEPT = timedelta(days=7), timedelta(days=14)
 _JOB_SECONDS = 3600  # that the credentials of a job last
 _log = logging.getLogger(__name__)
 _ERRORS: dict[type[CodeyardError], str | tuple[str, int]] = {
@@ -77,6 +87,7 @@ class Pipelines:
     webhooks: WebhookEndpoint
     runner: Runner
     polling: Polling | None
+    tidy: Callable[[], Awaitable[None]]  # forget what nobody asks for any more
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -114,7 +125,17 @@ class _Made:
             WebhookEndpoint(self._stored_webhooks, self._start_by_webhook, self._config_of, now),
             Runner(self._control, means, actions, lease=self._config.lease),
             polling,
+            self._tidy,
         )
+
+    async def _tidy(self) -> None:
+        at = now()
+
+        def work(tx: Tx) -> None:
+            jobs_table.forget(tx, at - _JOBS_KEPT)
+            outbox_table.forget(tx, at - _EVENTS_KEPT)
+
+        await self._db.write(work)
 
     # ── what acts ──
 
@@ -124,7 +145,7 @@ class _Made:
         build = CodeBuildAction(self._builds, url, self._server_of)
         commands = CommandsAction(self._builds, url, now, self._server_of)
         function = InvokeLambda(self._db, now, self._encryption_key, self._outside.client, self._job_credentials)
-        notifier = Notifier(self._outside)
+        notifier = Notifier(self._outside, self._config.approvals)
         git = GitAction(access, Remembered(data / "commits"), data)
         custom = CustomAction(self._db, now, self._encryption_key)
         by_type: dict[tuple[str, str, str], Action] = {
@@ -134,7 +155,7 @@ class _Made:
             ("Build", "AWS", "CodeBuild"): build,
             ("Test", "AWS", "CodeBuild"): build,
             ("Compute", "AWS", "Commands"): commands,
-            ("Approval", "AWS", "Manual"): ApprovalAction(notifier.notify, self._page),
+            ("Approval", "AWS", "Manual"): ApprovalAction(notifier.tell, self._page),
             ("Invoke", "AWS", "Lambda"): function,
             ("Invoke", "AWS", "CodePipeline"): InvokePipeline(self._start_by_pipeline),
             ("Rule", "AWS", "VariableCheck"): VariableCheckRule(),

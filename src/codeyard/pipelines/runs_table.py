@@ -44,7 +44,7 @@ steps = Table(
     "pipeline_steps",
     metadata,
     Column("run", String(36), nullable=False),
-    Column("name", String(100), nullable=False),
+    Column("name", String(200), nullable=False),
     Column("answer", Text, nullable=False),
     PrimaryKeyConstraint("run", "name"),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from codeyard.aws import Refused
 from codeyard.ident import Owner
-from codeyard.pipelines import executions_table, outbox_table, pipelines_table, runs_table
+from codeyard.pipelines import executions_table, jobs_table, outbox_table, pipelines_table, runs_table
 from codeyard.pipelines.executions_table import StoredExecution
 from codeyard.pipelines.happenings import AbandonRun, Changed, Effect, Event, RolledBack, StartRun, Updated
 from codeyard.pipelines.model import Action, Declaration, parse
@@ -179,6 +179,7 @@ class _Written:
         for run in runs_table.these(self._tx, ids).values():
             ended = replace(run, status=RunStatus.ABANDONED, updated=self._now)
             runs_table.save(self._tx, ended)
+            jobs_table.end(self._tx, run.id)
             if run.execution in after.executions:
                 self._news.action(ended, after.executions[run.execution].version, "ABANDONED")
         return ids

@@ -13,31 +13,29 @@ from codeyard.durable import Answer
 from codeyard.errors import CodeyardError
 from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Told, Work
 
-Notify = Callable[[Work, str, str, str], Awaitable[None]]  # of a topic's ARN or a URL, a subject, and a body
+Tell = Callable[[Work, str | None, str, str], Awaitable[None]]  # of the topic's ARN, if any, a subject, and a body
 
 
 class ApprovalAction:
-    """`notify` publishes to an SNS topic or posts to a URL; `page` is where people look at a pipeline."""
+    """`tell` publishes the message; `page` is where people look at a pipeline."""
 
-    def __init__(self, notify: Notify, page: Callable[[Work], str]) -> None:
-        self._notify, self._page = notify, page
+    def __init__(self, tell: Tell, page: Callable[[Work], str]) -> None:
+        self._tell, self._page = tell, page
 
     async def run(self, work: Work) -> Outcome:
         token = (await work.step("token", _mint))["token"]
         await work.tell(Told(token=token))
-        where = work.declared.configuration.get("NotificationArn")
-        if where:
-            await work.step("notify", lambda: self._tell(work, where, token))
+        await work.step("message", lambda: self._send(work, token))
         await asyncio.Event().wait()  # until the runner ends us
         raise AssertionError
 
-    async def _tell(self, work: Work, where: str, token: str) -> Answer:
-        place = work.place
+    async def _send(self, work: Work, token: str) -> Answer:
+        place, topic = work.place, work.declared.configuration.get("NotificationArn")
         subject = f"APPROVAL NEEDED: AWS CodePipeline {place.pipeline} for action {place.action}"
         try:
-            await self._notify(work, where, subject[:100], json.dumps(self._message(work, token)))
+            await self._tell(work, topic, subject[:100], json.dumps(self._message(work, token)))
         except CodeyardError as error:
-            text = f"The message to {where} could not be sent: {error}"
+            text = f"The message about the approval could not be sent: {error}"
             raise ActionFailed(ErrorCode.CONFIGURATION, text) from error
         return {}
 
