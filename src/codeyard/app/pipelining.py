@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -280,11 +280,11 @@ class _Made:
         raise Refused("ConflictException", "The chain of pipelines that start each other is too long", 409)
 
     async def _start_by_webhook(self, owner: Owner, name: str, webhook_arn: str) -> str:
-        return await self._control.start(owner, name, {}, Trigger("Webhook", webhook_arn))
+        return await self._control.start(owner, name, {}, Trigger("Webhook", webhook_arn), required=False)
 
     async def _begin(self, watched: Watched, begin: Begin) -> None:
         trigger = Trigger(begin.kind, begin.detail)
-        await self._control.start(watched.owner, watched.pipeline, begin.given, trigger)
+        await self._control.start(watched.owner, watched.pipeline, begin.given, trigger, required=False)
 
     async def _watched(self) -> Iterable[Watched]:
         def work(tx: Tx) -> list[tuple[pipelines_table.StoredPipeline, pipelines_table.StoredVersion]]:

@@ -141,9 +141,9 @@ class PipelineControl:
 
     # ── executions ──
 
-    async def start(self, owner: Owner, name: str, given: Shape, trigger: Trigger) -> str:
+    async def start(self, owner: Owner, name: str, given: Shape, trigger: Trigger, *, required: bool = True) -> str:
         """The id of the execution that begins, or that this clientRequestToken began. `given` has the members of
-        StartPipelineExecution. Refused."""
+        StartPipelineExecution. `required`: all variables must have values. Refused."""
         id, token = str(uuid.uuid4()), given.get("clientRequestToken")
         digest = digest_of(given)
 
@@ -162,7 +162,7 @@ class PipelineControl:
             version = pipelines_table.version_of(tx, owner, name, held.version)
             assert version is not None
             plan = parse(version.shape)
-            facts = {"trigger": _trigger(trigger), **_given(plan, given, required=True)}
+            facts = {"trigger": _trigger(trigger), **_given(plan, given, required=required)}
             if token:
                 executions_table.use(tx, owner, name, token, id, digest)
             return id, self._take(tx, held, Started(id), facts)
