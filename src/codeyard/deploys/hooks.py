@@ -72,6 +72,7 @@ class ScriptLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._files = []
         with suppress(OSError):  # a full disk must not fail a script
             self._closing.close()
 
@@ -99,7 +100,7 @@ class ScriptLog:
             self._length -= len(self._tail.popleft())
 
     def _opened(self) -> list[tuple[IO[str], str]]:
-        if not self._files and not self._written:
+        if not self._files:
             for path, mark in self._places:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = self._closing.enter_context(path.open("a", encoding="utf-8", errors="replace", buffering=1))

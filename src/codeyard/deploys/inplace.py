@@ -111,12 +111,12 @@ class InPlace:
 
     def _remove_old(self) -> None:
         """Leave room for this revision among those that are kept; never remove the one that was installed last."""
-        kept = {self._assignment.deployment, Path(self._places.read(self._places.last_successful) or "-").name}
-        found = [path for path in self._group.iterdir() if path.name != self._assignment.deployment]
-        found.sort(key=lambda path: path.stat(follow_symlinks=False).st_mtime_ns)
-        for path in found[: max(0, len(found) + 1 - MAX_REVISIONS)]:
-            if path.name not in kept:
-                remove_tree(path)
+        found = [path for path in self._group.iterdir() if path != self._directory]
+        surplus = max(0, len(found) + 1 - MAX_REVISIONS)
+        last = self._places.read(self._places.last_successful)
+        spare = [path for path in found if str(path) != last]
+        for path in sorted(spare, key=lambda path: path.lstat().st_mtime_ns)[:surplus]:
+            remove_tree(path)
 
     def _donors(self) -> list[Placed]:
         """The revision that was laid out before this one: what it has need not be fetched."""

@@ -166,6 +166,8 @@ def _add(plan: Plan, place: Place, item: Found, behavior: FileExists) -> None:
     if item.kind is Kind.DIRECTORY:
         if real in plan.copies:
             raise _twice(real)
+        if mode is not None and stat.S_ISLNK(mode):
+            raise _is_link(place, real)
         if mode is not None and not stat.S_ISDIR(mode):
             raise _exists(place.shown)
         if mode is None and real not in plan.directories:
@@ -189,11 +191,15 @@ def _mode(place: Place) -> int | None:
     for part in place.rest.split("/")[:-1]:
         current += f"/{part}"
         if os.path.islink(current):  # noqa: PTH114
-            raise Invalid(f"path {place.shown[:200]!r}", f"{current} is a symbolic link.", "Remove it first.")
+            raise _is_link(place, current)
     try:
         return os.lstat(place.real).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _is_link(place: Place, link: str) -> Invalid:
+    return Invalid(f"path {place.shown[:200]!r}", f"{link} is a symbolic link.", "Remove it first.")
 
 
 def _exists(path: str) -> Invalid:
