@@ -129,7 +129,9 @@ def list_command(as_json: bool) -> None:
 def remove_command(name: str) -> None:
     """Let the machine NAME in no more: what its agent shows is worth nothing from now on."""
     with asking():
-        client("codedeploy").deregister_on_premises_instance(instanceName=name)
+        codedeploy = client("codedeploy")
+        codedeploy.get_on_premises_instance(instanceName=name)  # an error, if there is none
+        codedeploy.deregister_on_premises_instance(instanceName=name)
     click.echo(f"Removed {printable(name)}.")
 
 

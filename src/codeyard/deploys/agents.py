@@ -7,7 +7,6 @@ asking target is to work on just now, and nothing else; POST reports. Bodies are
 
 import asyncio
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from codeyard.deploys.control import DeployControl
 from codeyard.deploys.model import Deployment, Target, assignment
 from codeyard.deploys.packing import packed
 from codeyard.deploys.targets import Targets
+from codeyard.deploys.turns import is_id
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 
 PATH = "/agents/"
@@ -30,7 +30,6 @@ MOST_REPORTS = 50  # likewise
 _LOOK = 2.0  # seconds until a poll sees what another process has done
 _SMALL, _LARGE = 1 << 14, 1 << 20  # bytes of a body
 _CACHED = 8  # trees
-_ID = re.compile(r"d-[A-Z0-9]{9}", re.ASCII)
 _STATUS: dict[type[CodeyardError], int] = {Invalid: 400, Denied: 403, NotFound: 404, Conflict: 409}
 
 Scope = MutableMapping[str, Any]
@@ -75,7 +74,7 @@ class Agents:
         if asked == ("POST", "reports"):
             return await _answer(send, 200, await self._reports(target, await _json(receive, _LARGE)))
         parts = asked[1].split("/")
-        if len(parts) == 3 and parts[0] == "deployments" and _ID.fullmatch(parts[1]):
+        if len(parts) == 3 and parts[0] == "deployments" and is_id(parts[1]):
             if (asked[0], parts[2]) == ("GET", "manifest"):
                 return await self._manifest(target, parts[1], send)
             if (asked[0], parts[2]) == ("POST", "blobs"):
@@ -124,7 +123,7 @@ class Agents:
             raise _bad("reports")
         await self._control.heard(target.id)
         for each in given:
-            if not isinstance(each, dict) or not _ID.fullmatch(_text(each, "deployment")):
+            if not isinstance(each, dict) or not is_id(_text(each, "deployment")):
                 raise _bad("deployment")
             await self._take(target, each["deployment"], each)
         return {}

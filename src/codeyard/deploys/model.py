@@ -177,6 +177,26 @@ class Deployment:
         return found | {"Ready": 0}
 
 
+@dataclass(frozen=True, slots=True)
+class Application:
+    id: str
+    name: str
+    platform: str
+    tags: tuple[Mapping[str, str], ...]
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A deployment group; `settings` are members of CreateDeploymentGroup's input, by their names."""
+
+    id: str
+    application: str
+    name: str
+    settings: Mapping[str, Any]
+    version: int = 0
+
+
 def assignment(deployment: Deployment) -> Assignment:
     """What its targets are told."""
     asked = deployment.request

@@ -3,6 +3,7 @@
 A turn holds the group's line, so that of a group one thing happens after another, whatever process it happens in.
 """
 
+import re
 import secrets
 import string
 from collections.abc import Callable
@@ -15,8 +16,14 @@ from codeyard.deploys.table import Line
 from codeyard.deploys.waves import Revision
 from codeyard.store import Tx
 
+_ID = re.compile(r"d-[A-Z0-9]{9}", re.ASCII)
 _LETTERS = string.ascii_uppercase + string.digits
 _NO_SUCCESS = "The group has no deployment that succeeded, so there is no revision to roll back to."
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of a deployment's id."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_id() -> str:
