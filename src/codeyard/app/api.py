@@ -167,7 +167,9 @@ class Server:
         self.operations = Operations(parts)
         self._webhooks = pipelines.webhooks
         self._calls, self._console, self._credentials = calls, console, parts.container_credentials
-        self._s3 = S3(parts.objects, parts.identities, now=now) if parts.objects is not None else None
+        self._s3 = (
+            S3(parts.objects, parts.identities, now=now, absent=pipelines.absent) if parts.objects is not None else None
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan and websockets are not spoken

@@ -21,10 +21,12 @@ from codeyard.aws.policy import Asker
 from codeyard.builds.control import BuildControl
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 from codeyard.ident import Owner
+from codeyard.objects.buckets import embedded
 from codeyard.pipelines import (
     custom_types_table,
     executions_table,
     jobs_table,
+    objects_table,
     outbox_table,
     pipelines_table,
     runs_table,
@@ -61,7 +63,7 @@ from codeyard.pipelines.runners import Runners
 from codeyard.pipelines.runs_table import StoredRun
 from codeyard.pipelines.stored_webhooks import StoredWebhooks
 from codeyard.pipelines.webhook_endpoint import WebhookEndpoint
-from codeyard.pipelines.work import Means, Rights
+from codeyard.pipelines.work import Means, Rights, publish
 from codeyard.sources.git_history import GitHistories
 from codeyard.store import Tx
 
@@ -87,6 +89,7 @@ class Pipelines:
     webhooks: WebhookEndpoint
     runner: Runner
     polling: Polling | None
+    absent: Callable[[str, str, str], Awaitable[bool]]  # make an artifact's object, where somebody wants one
     tidy: Callable[[], Awaitable[None]]  # forget what nobody asks for any more
 
     @asynccontextmanager
@@ -125,8 +128,18 @@ class _Made:
             WebhookEndpoint(self._stored_webhooks, self._start_by_webhook, self._config_of, now),
             Runner(self._control, means, actions, lease=self._config.lease),
             polling,
+            self._absent,
             self._tidy,
         )
+
+    async def _absent(self, account: str, bucket: str, key: str) -> bool:
+        """Who may read it asks for the object of an artifact that was handed on as a tree: now there is one."""
+        objects = self._parts.objects
+        found = await self._db.read(lambda tx: objects_table.find(tx, account, bucket, key))
+        if found is None or objects is None:
+            return False
+        await asyncio.to_thread(publish, found, self._parts.blobs, embedded(objects, account), None)
+        return True
 
     async def _tidy(self) -> None:
         at = now()

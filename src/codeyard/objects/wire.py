@@ -21,7 +21,7 @@ from codeyard.objects.directory import ObjectDirectory
 from codeyard.objects.exchange import Answer, Content, Exchange
 from codeyard.objects.old_links import is_old_link, verify_old_link
 from codeyard.objects.wire_buckets import BucketOperations
-from codeyard.objects.wire_objects import ObjectOperations
+from codeyard.objects.wire_objects import Absent, ObjectOperations, nothing
 from codeyard.objects.wire_uploads import UploadOperations
 from codeyard.objects.xml import document
 
@@ -36,7 +36,7 @@ _TAKEN = 60.0  # seconds, in which a client must have taken them
 
 class S3:
     """The application. `usual` is how objects are encrypted whose put does not say; `now` is aware. A body that does
-    not come on for `patience` seconds is given up."""
+    not come on for `patience` seconds is given up. `absent`: see ObjectOperations."""
 
     def __init__(
         self,
@@ -47,9 +47,10 @@ class S3:
         domains: tuple[str, ...] = ("localhost",),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience: float = PATIENCE,
+        absent: Absent = nothing,
     ) -> None:
         self._identities, self._domains, self._now, self._patience = identities, domains, now, patience
-        sources = ObjectOperations(objects, usual)
+        sources = ObjectOperations(objects, usual, absent)
         uploads = UploadOperations(objects, sources, usual)
         self._operations = BucketOperations(objects).by_name() | sources.by_name() | uploads.by_name()
 

@@ -22,11 +22,20 @@ _INERT = {"content-security-policy": "sandbox", "x-content-type-options": "nosni
 _OVERRIDES = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
 
 
-class ObjectOperations:
-    """See the module. `usual` is how objects are encrypted whose put does not say."""
+Absent = Callable[[str, str, str], Awaitable[bool]]
 
-    def __init__(self, objects: ObjectDirectory, usual: Encryption | None) -> None:
-        self._objects, self._usual = objects, usual
+
+async def nothing(_account: str, _bucket: str, _key: str) -> bool:
+    """What is absent stays so."""
+    return False
+
+
+class ObjectOperations:
+    """See the module. `usual` is how objects are encrypted whose put does not say. `absent` is asked, with account,
+    bucket and key, to make an object that is not there; it says whether it did."""
+
+    def __init__(self, objects: ObjectDirectory, usual: Encryption | None, absent: Absent = nothing) -> None:
+        self._objects, self._usual, self._absent = objects, usual, absent
 
     def by_name(self) -> dict[str, Callable[[Exchange], Awaitable[Answer]]]:
         return {
@@ -147,11 +156,19 @@ class ObjectOperations:
         _no_version(exchange.asked.query.get("versionId"))
         await exchange.allow("GetObject", key, bucket)
         try:
-            return await asyncio.to_thread(self._objects.open, exchange.account, bucket, key_name(key))
+            return await self._opened(exchange.account, bucket, key_name(key))
         except Refused as error:
             if error.code == "NoSuchKey":
                 await exchange.allow("ListBucket", None, bucket)
             raise
+
+    async def _opened(self, account: str, bucket: str, key: str) -> Opened:
+        try:
+            return await asyncio.to_thread(self._objects.open, account, bucket, key)
+        except Refused as error:
+            if error.code != "NoSuchKey" or not await self._absent(account, bucket, key):
+                raise
+        return await asyncio.to_thread(self._objects.open, account, bucket, key)
 
 
 async def fill(draft: Draft, body: Body) -> dict[str, str]:

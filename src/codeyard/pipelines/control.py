@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from codeyard.aws import Refused, Shape
 from codeyard.errors import Conflict
 from codeyard.ident import Owner
-from codeyard.pipelines import executions_table, jobs_table, pipelines_table, runs_table
+from codeyard.pipelines import executions_table, jobs_table, objects_table, pipelines_table, runs_table
 from codeyard.pipelines.actions import ErrorCode
 from codeyard.pipelines.executions_table import StoredExecution
 from codeyard.pipelines.happenings import (
@@ -328,6 +328,7 @@ class PipelineControl:
         ended = replace(run, status=status, updated=self._now(), data=data)
         runs_table.save(tx, ended)
         jobs_table.end(tx, run.id)
+        objects_table.keep(tx, run.owner, ended.data.get("outputs", ()) if error is None else ())
         self._keep_revision(tx, ended)
         event = RunEnded(run.execution, run.id, error is None)
         taken = take_held(tx, held, event, runner=self.runners.id, now=self._now(), ended=ended)

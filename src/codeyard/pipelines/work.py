@@ -137,29 +137,28 @@ class RunWork:
     async def zipped(self, artifact: Artifact) -> Artifact:
         if artifact.there:
             return artifact
-        await asyncio.to_thread(self._publish, artifact)
+        await asyncio.to_thread(publish, artifact, self.blobs, self.open_bucket, self.key)
         return replace(artifact, there=True)
-
-    def _publish(self, artifact: Artifact) -> None:
-        url, note = f"s3://{artifact.bucket}", Note(key=self.key)
-        if artifact.raw is not None:
-            with self.blobs.open(artifact.raw) as file:
-                self.open_bucket(url).write(artifact.key, chunks(file), note)
-        elif artifact.tree is not None:
-            tree = load_manifest(artifact.tree, self.blobs)
-            opened = self.open_bucket
-            publish_to_bucket(
-                tree, self.blobs, url, artifact.key, Packaging.ZIP, open_bucket=opened, encrypt_by=self.key
-            )
-        else:
-            text = f"The artifact {artifact.name} is a reference to a repository, which only CodeBuild can use"
-            raise ActionFailed(ErrorCode.CONFIGURATION, text)
 
     async def _write(self, work: Callable[[Tx], None]) -> None:
         try:
             await patiently(lambda: self.means.db.write(work))
         except Conflict as error:
             raise NotOurs(error.what, error.why, error.fix) from None
+
+
+def publish(artifact: Artifact, blobs: BlobStore, open_bucket: OpenBucket, key: str | None) -> None:
+    """Put the artifact's object at its place: its bytes as they are, or a zip of its tree. It blocks."""
+    url, note = f"s3://{artifact.bucket}", Note(key=key)
+    if artifact.raw is not None:
+        with blobs.open(artifact.raw) as file:
+            open_bucket(url).write(artifact.key, chunks(file), note)
+    elif artifact.tree is not None:
+        tree = load_manifest(artifact.tree, blobs)
+        publish_to_bucket(tree, blobs, url, artifact.key, Packaging.ZIP, open_bucket=open_bucket, encrypt_by=key)
+    else:
+        text = f"The artifact {artifact.name} is a reference to a repository, which only CodeBuild can use"
+        raise ActionFailed(ErrorCode.CONFIGURATION, text)
 
 
 @dataclass(frozen=True, slots=True)
