@@ -35,12 +35,24 @@ _KINDS: dict[Kind, Callable[[Assignment, Ground, Journal], Work]] = {Kind.RELEAS
 
 
 class Host:
-    """See the module. `state` is a directory for this host alone; `blobs` may be far away."""
+    """See the module. `state` is a directory for this host alone; `blobs` may be far away.
 
-    def __init__(self, state: Path, blobs: BlobStore, now: Callable[[], datetime], *, flush: bool = True) -> None:
+    `flush`: a release is on the disk, and not only in the kernel's memory, before it is switched to. `share_store`:
+    files of releases may be those of a store on the same disk, under a second name, which takes no time; but a
+    program that writes to such a file, which only root can, damages the artifact."""
+
+    def __init__(
+        self,
+        state: Path,
+        blobs: BlobStore,
+        now: Callable[[], datetime],
+        *,
+        flush: bool = True,
+        share_store: bool = False,
+    ) -> None:
         with explained(f"making {state}"):
             state.mkdir(parents=True, exist_ok=True)
-        self._ground = Ground(state, blobs, Stamps(state / "stamps"), flush)
+        self._ground = Ground(state, blobs, Stamps(state / "stamps"), flush, share_store)
         self._now = now
         self._locks: dict[Path, asyncio.Lock] = {}
 

@@ -19,7 +19,7 @@ from codeyard.deploys import EVENTS, Assignment, Kind, placing
 from codeyard.deploys.appspec import NAME, TIMEOUT, AppSpec, FileExists, Hook, System, parse
 from codeyard.deploys.hooks import Ran, Script, ScriptLog, run_script
 from codeyard.deploys.installing import Places, install
-from codeyard.deploys.placing import Placed
+from codeyard.deploys.placing import Placed, Share
 from codeyard.deploys.release import deployment_environment
 from codeyard.deploys.work import Ground, Notes, blocking
 from codeyard.errors import CodeyardError, Invalid, Misspelt, NotFound
@@ -87,7 +87,7 @@ class InPlace:
             if os.path.lexists(self._archive) and not remove_tree(self._archive):
                 raise Invalid(f"directory {self._archive}", "it cannot be removed.", "Remove it by hand.")
         moved = placing.place(
-            tree, self._ground.blobs, self._archive, self._donors(), self._ground.memory, shared=False
+            tree, self._ground.blobs, self._archive, self._donors(), self._ground.memory, share=Share.NOTHING
         )
         self._places.write(self._directory / _TREE, self._assignment.tree)
         self._places.write(self._places.most_recent, str(self._directory))

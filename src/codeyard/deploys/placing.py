@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
@@ -38,6 +39,14 @@ _EXTRA = " does not belong to it"  # how `verify_tree` ends such a sentence
 _TICK_NS, _COARSE_TICK_NS = 50_000_000, 2_500_000_000
 _MODES = {Kind.FILE: 0o444, Kind.EXECUTABLE: 0o555}
 _OWN_MODES = {Kind.FILE: 0o644, Kind.EXECUTABLE: 0o755}
+
+
+class Share(Enum):
+    """Whose files a placed tree may have under a second name. Those that are shared are read-only."""
+
+    NOTHING = 0  # its files are like those of any program, and may be written to
+    WITH_DONORS = 1
+    WITH_STORE = 2  # and with donors
 
 
 class Placed(NamedTuple):
@@ -87,14 +96,13 @@ def manifest(digest: Digest, blobs: BlobStore, folder: Path) -> Tree:
 
 
 def place(
-    tree: Tree, blobs: BlobStore, destination: Path, donors: Sequence[Placed], memory: Stamps, *, shared: bool
+    tree: Tree, blobs: BlobStore, destination: Path, donors: Sequence[Placed], memory: Stamps, *, share: Share
 ) -> Moved:
     """Make `destination`, a new directory, with the tree's files, each checked as it comes. Whole or not at all.
 
-    `shared` files are read-only and may be a donor's by a second name; others are like those of any program. Fault
-    if a blob is damaged or there is no room; Conflict if something is there."""
-    with Nearby(blobs, donors, memory, shared=shared) as nearby:
-        place_tree(tree, nearby, destination, holder=Holder.READER if shared else Holder.WRITER)
+    Fault if a blob is damaged or there is no room; Conflict if something is there."""
+    with Nearby(blobs, donors, memory, share) as nearby:
+        place_tree(tree, nearby, destination)
         nearby.remember()
     return nearby.moved
 
@@ -130,8 +138,10 @@ def tidy(directory: Path) -> None:
 class Nearby:
     """A BlobStore whose `place` looks among donors before it asks the store behind. Use it with `with`."""
 
-    def __init__(self, blobs: BlobStore, donors: Sequence[Placed], memory: Stamps, *, shared: bool) -> None:
-        self._blobs, self._memory, self._shared = blobs, memory, shared
+    def __init__(self, blobs: BlobStore, donors: Sequence[Placed], memory: Stamps, share: Share) -> None:
+        self._blobs, self._memory = blobs, memory
+        self._shared = share is not Share.NOTHING
+        self._holder = Holder.READER if share is Share.WITH_STORE else Holder.WRITER
         self._found: dict[tuple[Digest, Kind], tuple[Path, str]] = {}
         for donor in reversed(donors):  # the first wins
             for entry in donor.tree.entries:
@@ -170,12 +180,12 @@ class Nearby:
             with self._counting:
                 self.moved.here += 1
             return
-        # The store's own file is never shared: an application that wrote to it would damage the artifact.
-        self._blobs.place(digest, name, directory=directory, kind=kind, holder=Holder.WRITER)
+        self._blobs.place(digest, name, directory=directory, kind=kind, holder=self._holder)
         with explained(f"placing {name!r}"):
-            if self._shared:
-                os.chmod(name, _MODES[kind], dir_fd=directory)
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if self._shared and stat.S_IMODE(status.st_mode) != _MODES[kind]:
+                os.chmod(name, _MODES[kind], dir_fd=directory)
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         self._fresh.append((stamp(status), digest))
         with self._counting:
             self.moved.fetched += 1

@@ -22,7 +22,7 @@ from codeyard.artifacts.failures import explained
 from codeyard.deploys import EVENTS, Assignment, ErrorCode, Kind, placing
 from codeyard.deploys.health import answer, is_address
 from codeyard.deploys.hooks import Ran, Script, ScriptLog, run_script
-from codeyard.deploys.placing import Placed
+from codeyard.deploys.placing import Placed, Share
 from codeyard.deploys.work import Ground, Notes, blocking
 from codeyard.errors import CodeyardError, Conflict, Fault, Invalid
 
@@ -185,7 +185,12 @@ class Release:
         if self._directory.exists():
             return Ran(message="it is here already")
         moved = placing.place(
-            self._load(), self._ground.blobs, self._directory, self._donors(), self._ground.memory, shared=True
+            self._load(),
+            self._ground.blobs,
+            self._directory,
+            self._donors(),
+            self._ground.memory,
+            share=Share.WITH_STORE if self._ground.share_store else Share.WITH_DONORS,
         )
         self._checked = True
         if self._ground.flush:
@@ -291,13 +296,18 @@ class Release:
         wanted = [path / "releases" / self._id for path in paths]
         wanted += [path / "current" for path in paths]
         wanted += _newest(self._releases)
+        missing = {entry.digest for entry in self._load().entries if entry.digest is not None}
+        enough = len(missing) // 50
         found: dict[Path, Placed] = {}
         for place in wanted:
             directory = Path(os.path.realpath(place))
-            if len(found) < _DONORS and directory not in found and _NAME.fullmatch(directory.name):
-                tree = self._kept_manifest(directory.name) if directory.is_dir() else None
+            if len(found) == _DONORS or len(missing) <= enough:
+                break
+            if directory not in found and _NAME.fullmatch(directory.name) and directory.is_dir():
+                tree = self._kept_manifest(directory.name)
                 if tree is not None:
                     found[directory] = Placed(directory, tree)
+                    missing -= {entry.digest for entry in tree.entries}
         return list(found.values())
 
     def _kept_manifest(self, name: str) -> Tree | None:

@@ -22,6 +22,7 @@ class Ground:
     blobs: BlobStore
     memory: Stamps  # of all files placed on this host
     flush: bool  # whether a release is on the disk, and not only in the kernel's memory, before it is switched to
+    share_store: bool  # whether a release's files may be the store's own
 
 
 class Notes(Protocol):
