@@ -6,6 +6,7 @@ from typing import Any
 
 from codeyard.access import container_credentials
 from codeyard.access.service import services as access_services
+from codeyard.app.deploying import Deploys
 from codeyard.app.parts import Parts, build_url, now, public_url
 from codeyard.app.pipelining import Pipelines
 from codeyard.aws import Caller, Key, Service, Shape
@@ -54,13 +55,14 @@ def codebuild_service(parts: Parts, control: BuildControl) -> Service:
     return Service("codebuild", (builds, *projects), _ERRORS, DECLINED, OTHER)
 
 
-def gateway(parts: Parts, control: BuildControl, pipelines: Pipelines) -> Gateway:
+def gateway(parts: Parts, control: BuildControl, pipelines: Pipelines, deploys: Deploys) -> Gateway:
     """Every service that speaks one of AWS's RPC protocols."""
     database = parts.database
     return Gateway(
         (
             codebuild_service(parts, control),
             pipelines.service,
+            deploys.service,
             logs_service(database, parts.logs, parts.local_logs.streams, parts.pages, now),
             *secret_services(database, parts.key, now, parts.pages, parts.identities),
             *access_services(database, parts.identities, now, parts.pages),
@@ -163,8 +165,10 @@ class Operations:
 class Server:
     """Which part of the server answers a request."""
 
-    def __init__(self, parts: Parts, calls: Gateway, console: App | None, pipelines: Pipelines) -> None:
-        self.operations = Operations(parts)
+    def __init__(
+        self, parts: Parts, calls: Gateway, console: App | None, pipelines: Pipelines, deploys: Deploys
+    ) -> None:
+        self.operations, self._deploys = Operations(parts), deploys
         self._webhooks = pipelines.webhooks
         self._calls, self._console, self._credentials = calls, console, parts.container_credentials
         self._s3 = (
@@ -183,6 +187,8 @@ class Server:
             await self._credentials(scope, receive, send)
         elif _is_call(scope):
             await self._calls(scope, receive, send)
+        elif self._deploys.answers(path):
+            await self._deploys.agents(scope, receive, send)
         elif path == WEBHOOKS:
             await self._webhooks(scope, receive, send)
         elif self._console is not None and (path in ("/", "/console") or path.startswith("/console/")):

@@ -25,6 +25,7 @@ import uvicorn
 from codeyard.app.api import App, Operations, Server, console_key, console_of, control_of, gateway
 from codeyard.app.building import Building, Door
 from codeyard.app.connections import KEPT_ALIVE, Crowd, bounded, room
+from codeyard.app.deploying import deploys_of
 from codeyard.app.first_start import alone, write_private
 from codeyard.app.machine import capacity, worker_name
 from codeyard.app.parts import Parts, now, opened, public_url
@@ -159,10 +160,12 @@ async def _work(config: Config, ending: asyncio.Event) -> None:
 async def _api(
     parts: Parts, control: BuildControl, sock: socket.socket, ending: asyncio.Event, stack: AsyncExitStack, env: str
 ) -> None:
-    pipelines = pipelines_of(parts, control)
-    calls = gateway(parts, control, pipelines)
+    deploys = deploys_of(parts)
+    pipelines = pipelines_of(parts, control, deploys)
+    calls = gateway(parts, control, pipelines, deploys)
     console = console_of(parts, calls) if parts.config.console else None
-    server = Server(parts, calls, console, pipelines)
+    server = Server(parts, calls, console, pipelines, deploys)
+    await stack.enter_async_context(deploys.running())
     await stack.enter_async_context(pipelines.running())
     await stack.enter_async_context(_sweeper(parts))
     tidying = asyncio.create_task(_tidy(parts, pipelines))
@@ -174,14 +177,22 @@ async def _api(
     if link is not None:
         write_private(parts.config.data / "keys" / "console", link)
     _greet(parts, url, env, link)
-    await _listen(server, sock, ending, server.operations, console.drain if console is not None else lambda: None)
+
+    def hang_up() -> None:
+        deploys.agents.drain()
+        if console is not None:
+            console.drain()
+
+    await _listen(server, sock, ending, server.operations, hang_up)
 
 
 def _greet(parts: Parts, url: str, env: str, link: str | None) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
     if link is not None:
         click.echo(f"  console  {link}")
-    click.echo(f"  API      {url}   (CodePipeline, CodeBuild, CloudWatch Logs, S3, Secrets Manager, SSM, IAM, STS)")
+    click.echo(
+        f"  API      {url}   (CodePipeline, CodeBuild, CodeDeploy, Logs, S3, Secrets Manager, SSM, IAM, STS)"
+    )
     click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
     sys.stdout.flush()

@@ -11,6 +11,7 @@ from typing import Any
 
 from codeyard.access.model import Limits
 from codeyard.app.allowing import on_threads, permission
+from codeyard.app.deploying import Deploys
 from codeyard.app.fetching import git_environment
 from codeyard.app.machine import worker_name
 from codeyard.app.notifying import Notifier
@@ -36,6 +37,7 @@ from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Place, W
 from codeyard.pipelines.actions.approval import ApprovalAction
 from codeyard.pipelines.actions.build import CodeBuildAction, CommandsAction
 from codeyard.pipelines.actions.custom import CustomAction
+from codeyard.pipelines.actions.deploy import CodeDeployAction, ReleaseAction
 from codeyard.pipelines.actions.git_credentials import imported_credentials, servers
 from codeyard.pipelines.actions.invoke_lambda import InvokeLambda
 from codeyard.pipelines.actions.invoke_pipeline import InvokePipeline
@@ -107,8 +109,8 @@ class Pipelines:
 class _Made:
     """The objects of one process, made once."""
 
-    def __init__(self, parts: Parts, builds: BuildControl) -> None:
-        self._parts, self._builds = parts, builds
+    def __init__(self, parts: Parts, builds: BuildControl, deploys: Deploys) -> None:
+        self._parts, self._builds, self._deploys = parts, builds, deploys
         self._config, self._db = parts.config, parts.database
         self._sealer, self._outside = Sealer(parts.key), Outside(parts.config)
         self._control = PipelineControl(self._db, now, Runners(f"{worker_name(parts.config)}/actions"))
@@ -169,6 +171,8 @@ class _Made:
             ("Test", "AWS", "CodeBuild"): build,
             ("Compute", "AWS", "Commands"): commands,
             ("Approval", "AWS", "Manual"): ApprovalAction(notifier.tell, self._page),
+            ("Deploy", "AWS", "CodeDeploy"): CodeDeployAction(self._deploys.control, self._deploys.request),
+            ("Deploy", "Custom", "Codeyard-Release"): ReleaseAction(self._deploys.control),
             ("Invoke", "AWS", "Lambda"): function,
             ("Invoke", "AWS", "CodePipeline"): InvokePipeline(self._start_by_pipeline),
             ("Rule", "AWS", "VariableCheck"): VariableCheckRule(),
@@ -351,9 +355,9 @@ class _Made:
         return found.configuration
 
 
-def pipelines_of(parts: Parts, builds: BuildControl) -> Pipelines:
+def pipelines_of(parts: Parts, builds: BuildControl, deploys: Deploys) -> Pipelines:
     """Everything that a process which serves the API has of pipelines."""
-    return _Made(parts, builds).pipelines()
+    return _Made(parts, builds, deploys).pipelines()
 
 
 def _answer(tx: Tx, run: str, answer: Mapping[str, Any]) -> None:

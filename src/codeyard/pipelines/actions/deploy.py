@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from codeyard.artifacts import Digest
 from codeyard.aws import Refused
 from codeyard.deploys import Kind
 from codeyard.deploys.control import DeployControl
@@ -20,7 +21,7 @@ from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Told, W
 from codeyard.pipelines.actions.importing import tree_of
 
 # The request of a deployment to an application's group, of a tree and with a description. Refused.
-GroupRequest = Callable[[Owner, str, str, str, str], Awaitable[DeploymentRequest]]
+GroupRequest = Callable[[Owner, str, str, Digest, str], Awaitable[DeploymentRequest]]
 # Our keys → the options that targets know.
 _OPTIONS = {
     "Path": "path",

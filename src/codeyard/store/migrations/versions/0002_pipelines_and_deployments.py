@@ -25,6 +25,108 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "deploy_applications",
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("platform", sa.String(length=16), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "region", "name", name=op.f("pk_deploy_applications")),
+    )
+    op.create_table(
+        "deploy_groups",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("application", sa.String(length=100), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deploy_groups")),
+    )
+    op.create_index(
+        "ix_deploy_groups_named", "deploy_groups", ["account", "region", "application", "name"], unique=True
+    )
+    op.create_table(
+        "deploy_health",
+        sa.Column("group_id", sa.String(length=100), nullable=False),
+        sa.Column("target", sa.String(length=36), nullable=False),
+        sa.Column("healthy", sa.Boolean(), nullable=False),
+        sa.Column("tree", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("group_id", "target", name=op.f("pk_deploy_health")),
+    )
+    op.create_table(
+        "deploy_lines",
+        sa.Column("group_id", sa.String(length=100), nullable=False),
+        sa.Column("in_flight", sa.String(length=11), nullable=True),
+        sa.Column("last_attempted", sa.String(length=11), nullable=True),
+        sa.Column("last_successful", sa.String(length=11), nullable=True),
+        sa.PrimaryKeyConstraint("group_id", name=op.f("pk_deploy_lines")),
+    )
+    op.create_table(
+        "deploy_targets",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("registered", sa.BigInteger(), nullable=False),
+        sa.Column("heard", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deploy_targets")),
+    )
+    op.create_index("ix_deploy_targets_named", "deploy_targets", ["account", "region", "name"], unique=True)
+    op.create_table(
+        "deployment_targets",
+        sa.Column("deployment", sa.String(length=11), nullable=False),
+        sa.Column("target", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=True),
+        sa.Column("event_began", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("deployment", "target", name=op.f("pk_deployment_targets")),
+    )
+    op.create_index("ix_deployment_targets_of_target", "deployment_targets", ["target", "status"], unique=False)
+    op.create_table(
+        "deployments",
+        sa.Column("id", sa.String(length=11), nullable=False),
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("application", sa.String(length=100), nullable=False),
+        sa.Column("group_id", sa.String(length=100), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=True),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("progress", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployments")),
+    )
+    op.create_index(
+        "ix_deployments_in_flight",
+        "deployments",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'InProgress'"),
+        postgresql_where=sa.text("status = 'InProgress'"),
+    )
+    op.create_index("ix_deployments_keyed", "deployments", ["account", "region", "key"], unique=True)
+    op.create_index("ix_deployments_listed", "deployments", ["account", "region", "created", "id"], unique=False)
+    op.create_index("ix_deployments_of_group", "deployments", ["group_id", "created", "id"], unique=False)
+    op.create_index(
+        "ix_deployments_queued",
+        "deployments",
+        ["group_id", "created"],
+        unique=False,
+        sqlite_where=sa.text("status = 'Queued'"),
+        postgresql_where=sa.text("status = 'Queued'"),
+    )
+    op.create_table(
         "pipeline_events",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("account", sa.String(length=12), nullable=False),
@@ -95,6 +197,14 @@ def upgrade() -> None:
         "ix_pipeline_jobs_due", "pipeline_jobs", ["account", "region", "type", "queue", "due"], unique=False
     )
     op.create_table(
+        "pipeline_objects",
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("bucket", sa.String(length=63), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("artifact", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "bucket", "key", name=op.f("pk_pipeline_objects")),
+    )
+    op.create_table(
         "pipeline_polls",
         sa.Column("account", sa.String(length=12), nullable=False),
         sa.Column("region", sa.String(length=64), nullable=False),
@@ -147,7 +257,7 @@ def upgrade() -> None:
     op.create_table(
         "pipeline_steps",
         sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_pipeline_steps")),
     )
