@@ -17,7 +17,7 @@ from typing import BinaryIO
 from codeyard.artifacts import Blob, BlobStore, Digest, Holder, Kind, Swept, read
 from codeyard.artifacts.tree import LIMIT, parse
 from codeyard.deploys.door import Door, Unreachable
-from codeyard.deploys.packing import Readable, unpacked
+from codeyard.deploys.packing import Broken, Readable, unpacked
 from codeyard.errors import Fault, Invalid
 
 _TOGETHER = 1000  # blobs of one request
@@ -36,6 +36,7 @@ class FetchedBlobs:
         self._trees: dict[str, Digest] = {}  # by deployment
         self._sizes: dict[Digest, dict[Digest, int]] = {}
         self.fetched = 0  # bytes, since the start
+        self._kept = 0  # blobs, likewise
 
     @contextmanager
     def of(self, deployment: str, tree: Digest) -> Iterator[None]:
@@ -123,7 +124,7 @@ class FetchedBlobs:
         self._patiently(some)
 
     def _batch(self, deployment: str, wanted: list[Digest], sizes: dict[Digest, int]) -> None:
-        path = f"deployments/{deployment}/blobs"
+        path, before = f"deployments/{deployment}/blobs", self._kept
         with self._door.asked("POST", path, {"digests": wanted}) as answer:
             for digest, size in unpacked(answer):
                 if size is None:
@@ -131,6 +132,8 @@ class FetchedBlobs:
                 if digest not in sizes or size != sizes[digest]:
                     raise Fault(f"blob {digest}", "the server sent what was not asked for.", "Try again.")
                 self._take(answer, digest, size)
+        if self._kept == before:
+            raise Broken("the server's answer", "it is empty.", "Try again.")
 
     def _take(self, stream: Readable, digest: Digest, size: int) -> None:
         if size <= _SMALL:
@@ -150,26 +153,23 @@ class FetchedBlobs:
             why = "the bytes that the server sent are not those of this digest."
             raise Fault(f"blob {digest}", why, "Build it again; somebody has changed it in the store.") from None
         self.fetched += size
+        self._kept += 1
 
     def _patiently(self, work: Callable[[], bool]) -> None:
         """Until it is done; again and again where the server is away, for as long as anything comes."""
-        until, pause, before = time.monotonic() + self._patience, _PAUSE, self.fetched
+        until, pause, before = time.monotonic() + self._patience, _PAUSE, self._kept
         while True:
             try:
                 if work():
                     return
                 continue
-            except (Unreachable, _Broken, http.client.HTTPException):
-                if self.fetched > before:
-                    until, pause, before = time.monotonic() + self._patience, _PAUSE, self.fetched
+            except (Unreachable, Broken, http.client.HTTPException):
+                if self._kept > before:
+                    until, pause, before = time.monotonic() + self._patience, _PAUSE, self._kept
                 if self._door.closed or time.monotonic() > until:
                     raise
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-class _Broken(Fault):
-    """The connection ended in the middle of a blob."""
 
 
 def _first(missing: list[Digest], sizes: dict[Digest, int]) -> list[Digest]:
@@ -188,7 +188,7 @@ def _whole(stream: Readable, size: int) -> bytes:
     while size:
         piece = stream.read(size)
         if not piece:
-            raise _Broken("the server's answer", "it ended in the middle of a blob.", "Try again.")
+            raise Broken("the server's answer", "it ended in the middle of a blob.", "Try again.")
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)

@@ -16,6 +16,10 @@ _MISSING = 2**64 - 1
 _PIECE = 1 << 18
 
 
+class Broken(Fault):
+    """The stream ended in the middle."""
+
+
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -37,7 +41,7 @@ def packed(blobs: BlobStore, wanted: Iterable[tuple[Digest, int]]) -> Iterator[b
 
 def unpacked(stream: Readable) -> Iterator[tuple[Digest, int | None]]:
     """Each blob's digest and size, None if the sender has it not; the size's bytes are to be read from `stream` before
-    the next is asked for. Fault: the stream ended early."""
+    the next is asked for. Broken."""
     while head := _exactly(stream, _HEAD.size):
         raw, size = _HEAD.unpack(head)
         yield Digest(raw.hex()), None if size == _MISSING else size
@@ -66,13 +70,13 @@ def _one(blobs: BlobStore, digest: Digest, length: int) -> Iterator[bytes]:
 
 
 def _exactly(stream: Readable, size: int) -> bytes:
-    """So many bytes, or none at the end of the stream. Fault."""
+    """So many bytes, or none at the end of the stream. Broken."""
     found = b""
     while len(found) < size:
         piece = stream.read(size - len(found))
         if not piece:
             if found:
-                raise Fault("the server's answer", "it ended in the middle.", "Try again.")
+                raise Broken("the server's answer", "it ended in the middle.", "Try again.")
             return b""
         found += piece
     return found
