@@ -232,6 +232,16 @@ def test_a_stop_that_fails_may_be_forgiven(machine: Machine, forgiven: str) -> N
     assert (machine.srv / "v").read_text() == ("2" if good else "1")
 
 
+def test_a_script_is_told_where_its_revision_came_from(machine: Machine) -> None:
+    spec = _spec(machine, _hooks(AfterInstall="say"))
+    tree = machine.revision(
+        {**spec, "app/v": "1", "!say": '#!/bin/sh\necho "$BUNDLE_BUCKET/$BUNDLE_KEY${BUNDLE_ETAG-}"'}
+    )
+
+    assert machine.deploy(machine.in_place(1, tree, bundle_bucket="b", bundle_key="k.zip"))
+    assert "[stdout]b/k.zip\n" in [report.log_tail for report in machine.reports if report.name == AFTER][-1]
+
+
 def test_a_failed_start_leaves_its_stop_script_to_the_next(machine: Machine) -> None:
     hooks = _hooks(ApplicationStop="stop", ApplicationStart="start")
     scripts = {"!stop": "#!/bin/sh\necho stopped by the failed one", "!start": "#!/bin/sh\nexit 1"}

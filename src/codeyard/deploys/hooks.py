@@ -27,6 +27,7 @@ _GRACE = 5.0  # seconds between the request to end and the end
 _PIECE = 1 << 16
 _LONGEST_LINE = 4096  # characters; the rest of a longer one becomes lines of its own
 MAX_LOG = 16 << 20  # characters that one event writes into a log; what comes after is left out
+_FULL_LOG = 64 << 20  # bytes after which a log begins anew, and the old one is kept as `.1`
 # What of our own environment a script may see: how to find programs and speak, and nothing that could be a secret.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -103,6 +104,8 @@ class ScriptLog:
         if not self._files:
             for path, mark in self._places:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if path.exists() and path.stat().st_size > _FULL_LOG:
+                    path.replace(path.with_name(f"{path.name}.1"))
                 file = self._closing.enter_context(path.open("a", encoding="utf-8", errors="replace", buffering=1))
                 self._files.append((file, mark))
         return self._files

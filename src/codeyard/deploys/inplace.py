@@ -27,6 +27,7 @@ from codeyard.located_yaml import MAX_CHARACTERS
 
 MAX_REVISIONS = 5  # kept of each group, the newest included
 _OTHER_NAMES = ("appspec.yaml", "appspec.yml")  # that the step Install looks for, too
+_BUNDLE = ("bundle_bucket", "bundle_key", "bundle_version", "bundle_etag", "bundle_commit")
 _STOPS = "ApplicationStop"
 _ARCHIVE = "deployment-archive"
 _TREE = "tree"  # the digest of the revision, beside its archive
@@ -150,6 +151,9 @@ class InPlace:
 
     def _script(self, hook: Hook, event: str, archive: Path, left: float) -> Script:
         environment = deployment_environment(self._assignment, event)
+        for name in _BUNDLE:  # where the revision came from, if it is told
+            if value := self._assignment.options.get(name):
+                environment[name.upper()] = value
         return Script(hook.location, archive, min(float(hook.timeout), left), environment, hook.runas)
 
 

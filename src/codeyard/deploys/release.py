@@ -165,7 +165,8 @@ class Release:
         if verdict.extra and self._current() != f"releases/{self._id}":
             placing.remove(self._directory, None, self._ground.memory)
             return Ran(message=f"release {self._id} had {len(verdict.extra)} files too many: it will be placed anew")
-        return Ran(message=f"release {self._id} is here: {tree.files} files, as they were made")
+        more = f", and {len(verdict.extra)} more" if verdict.extra else ""
+        return Ran(message=f"release {self._id} is here: {tree.files} files, as they were made{more}")
 
     def _check(self) -> placing.Verdict:
         """How the placed release differs from its tree. Invalid if a file of it was altered."""
