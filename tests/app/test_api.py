@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codeyard.app.api import Server, console_of, control_of, gateway
+from codeyard.app.deploying import deploys_of
 from codeyard.app.parts import Parts, opened
+from codeyard.app.pipelining import pipelines_of
 from codeyard.config import Config
 
 HOST = "127.0.0.1:4599"
@@ -118,9 +120,11 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool],
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         parts = runner.run(stack.enter_async_context(opened(_config(tmp_path_factory.mktemp("data")))))
-        calls = gateway(parts, control_of(parts, lambda: None))
+        control, deploys = control_of(parts, lambda: None), deploys_of(parts)
+        pipelines = pipelines_of(parts, control, deploys)
+        calls = gateway(parts, control, pipelines, deploys)
         console = console_of(parts, calls)
-        yield lambda shown: Asker(runner, parts, Server(parts, calls, console if shown else None))
+        yield lambda shown: Asker(runner, parts, Server(parts, calls, console if shown else None, pipelines, deploys))
         runner.run(stack.aclose())
 
 
