@@ -75,6 +75,9 @@ class Config:
         "", "Where CloudFormation, ECS, Lambda and the like are asked: aws, or a URL; empty: nowhere."
     )
     approvals: str = _setting("", "A URL that every message about an approval is posted to, besides its SNS topic.")
+    events: str = _setting(
+        "", "Where pipelines' events go: a URL that each is posted to, or outside: the event bus there."
+    )
     outside_profile: str = _setting("", "The profile of the AWS configuration whose credentials are used there.")
 
     def __post_init__(self) -> None:
@@ -148,6 +151,7 @@ def _mistakes(config: Config) -> list[str]:
         if not colon or not host or not port.isdigit() or int(port) > 65535:
             wrong.append(f"{name} {getattr(config, name)!r} is not HOST:PORT")
     urls = {name: getattr(config, name) for name in ("url", "api", "worker_url", "approvals")}
+    urls["events"] = "" if config.events == "outside" else config.events
     urls["outside"] = "" if config.outside == "aws" else config.outside
     wrong += [
         f"{name} {url!r} does not begin with http:// or https://"

@@ -17,6 +17,7 @@ from codeyard.app.machine import worker_name
 from codeyard.app.notifying import Notifier
 from codeyard.app.outside import Outside
 from codeyard.app.parts import Parts, build_url, now, public_url
+from codeyard.app.telling import Telling
 from codeyard.aws import Refused, Service
 from codeyard.aws.policy import Asker
 from codeyard.builds.control import BuildControl
@@ -91,13 +92,14 @@ class Pipelines:
     webhooks: WebhookEndpoint
     runner: Runner
     polling: Polling | None
+    telling: Telling
     absent: Callable[[str, str, str], Awaitable[bool]]  # make an artifact's object, where somebody wants one
     tidy: Callable[[], Awaitable[None]]  # forget what nobody asks for any more
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Actions are done, and sources looked at."""
-        async with self.runner:
+        async with self.runner, self.telling.running():
             looking = asyncio.create_task(self.polling.run()) if self.polling is not None else None
             try:
                 yield
@@ -130,6 +132,7 @@ class _Made:
             WebhookEndpoint(self._stored_webhooks, self._start_by_webhook, self._config_of, now),
             Runner(self._control, means, actions, lease=self._config.lease),
             polling,
+            Telling(self._db, self._outside, self._config.events, worker_name(self._config), now),
             self._absent,
             self._tidy,
         )

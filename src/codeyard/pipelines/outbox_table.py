@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, func, select
@@ -21,7 +21,16 @@ events = Table(
     Column("at", BigInteger, nullable=False),
     Column("event", Text, nullable=False),
 )
-_c = events.c
+senders = Table(
+    "pipeline_event_senders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(120), nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+)
+_c, _s = events.c, senders.c
+_ONLY = 1  # the id of the one row
 Index("ix_pipeline_events_pipeline", _c.account, _c.region, _c.pipeline, _c.number)
 Index("ix_pipeline_events_at", _c.at)
 
@@ -54,9 +63,26 @@ def after(tx: Tx, number: int, limit: int) -> list[Told]:
     return [Told(row.number, json.loads(row.event)) for row in rows]
 
 
-def newest(tx: Tx) -> int:
-    """The number of the last; 0 if there is none."""
-    return int(tx.execute(select(func.max(_c.number))).scalar() or 0)
+def sender(tx: Tx, name: str, now: datetime, lease: timedelta) -> int | None:
+    """The number of the last event that was sent on, if this process is the one that sends; None: another does.
+
+    The first that ever sends begins with what comes after it. Duplicate: another is the first, at this very moment.
+    """
+    row = tx.execute(select(senders).where(_s.id == _ONLY).with_for_update()).first()
+    until = microseconds(now + lease)
+    if row is None:
+        last = int(tx.execute(select(func.max(_c.number))).scalar() or 0)
+        tx.execute(senders.insert().values(id=_ONLY, name=name, until=until, sent=last))
+        return last
+    if row.name != name and row.until > microseconds(now):
+        return None
+    tx.execute(senders.update().where(_s.id == _ONLY).values(name=name, until=until))
+    return int(row.sent)
+
+
+def sent(tx: Tx, name: str, number: int) -> None:
+    """All up to this one were sent on."""
+    tx.execute(senders.update().where(_s.id == _ONLY, _s.name == name).values(sent=number))
 
 
 def forget(tx: Tx, before: datetime) -> None:

@@ -127,6 +127,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'Queued'"),
     )
     op.create_table(
+        "pipeline_event_senders",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pipeline_event_senders")),
+    )
+    op.create_table(
         "pipeline_events",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("account", sa.String(length=12), nullable=False),
