@@ -15,9 +15,15 @@ from typing import Any
 
 import pytest
 
+from codeyard.console.session import login_link
+from tests.console.yard import KEY, REGION
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
-_PATIENCE = 20.0  # seconds
+ROWS = "document.querySelectorAll('#rows .l').length"
+LAST = "document.querySelector('#rows .l:last-child code')?.textContent"
+LIVE = "document.getElementById('log-state').textContent === 'live'"
+_PATIENCE = 120.0  # seconds; what passes does not wait for it
 
 
 class Browser:
@@ -147,3 +153,14 @@ def _high(descriptor: int) -> int:
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(descriptor)
     return moved
+
+
+def opened(browser: Browser, url: str, path: str, width: int = 1280, dark: bool = False) -> None:
+    """A page of the console, logged in, as wide as this."""
+    browser.size(width, 900, dark)
+    browser.go(login_link(url, KEY))
+    browser.go(url + path)
+
+
+def page(shape: dict[str, Any]) -> str:
+    return f"/console/builds/{REGION}/{shape['id']}"

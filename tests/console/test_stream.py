@@ -17,6 +17,7 @@ from tests.logs.written import BuildLog
 
 OVER = Shown("done", {"head": "<p>done</p>"}, True)
 RUNNING = Shown("runs", {"head": "<p>runs</p>"}, False)
+PATIENCE = 60.0  # seconds; what passes does not wait for it
 RUN = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 
 
@@ -58,10 +59,10 @@ class Seen:
     """The build, as the test moves it."""
 
     def __init__(self, shown: Shown | None) -> None:
-        self.shown, self.looks = shown, 0
+        self.shown, self.fresh = shown, 0
 
-    async def __call__(self, _fresh: bool) -> Shown | None:
-        self.looks += 1
+    async def __call__(self, fresh: bool) -> Shown | None:
+        self.fresh += fresh  # looks that are not those of once a second
         return self.shown
 
 
@@ -86,7 +87,7 @@ class Watched:
         return asyncio.create_task(response({}, viewer.receive, viewer.send))
 
 
-async def until(true: Callable[[], object], seconds: float = 5) -> None:
+async def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -102,7 +103,7 @@ async def test_a_viewer_sees_the_whole_log_the_end_and_no_more(tmp_path: Path) -
     watched.prints(b"three\n")
     watched.closes()
     seen.shown = OVER
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
 
     assert viewer.text == "one\n\x1b[31mtwo\x1b[0m\nthree\n"
     assert [name for name, _, _ in viewer.events if name != "log"] == ["build", "build", "end"]
@@ -117,47 +118,46 @@ async def test_one_that_comes_back_goes_on_where_it_was(tmp_path: Path) -> None:
     task = watched.watch(first, Seen(RUNNING))
     await until(lambda: first.text)
     first.left.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
     offset = next(id for name, _, id in first.events if name == "log")
     assert offset is not None
     watched.prints(b"thirteen\n")
     watched.closes()
-    await asyncio.wait_for(watched.watch(second, Seen(OVER), offset), 5)
+    await asyncio.wait_for(watched.watch(second, Seen(OVER), offset), PATIENCE)
 
     assert offset == 7
     assert second.text == "thirteen\n"
 
 
-async def test_what_is_written_is_on_its_way_within_50_milliseconds(tmp_path: Path) -> None:
+async def test_each_line_is_on_its_way_before_the_next_is_written(tmp_path: Path) -> None:
     watched, viewer = Watched(tmp_path), Viewer()
     watched.prints(b"begins\n")
     task = watched.watch(viewer, Seen(RUNNING))
     await until(lambda: viewer.text)
-    took = []
     for number in range(20):
-        began = time.monotonic()
         watched.prints(b"line %d\n" % number)
         await until(lambda number=number: f"line {number}\n" in viewer.text)  # type: ignore[misc]
-        took.append(time.monotonic() - began)
     viewer.left.set()
     await task
 
-    assert sorted(took)[10] < 0.05
+    assert [data["text"] for name, data, _ in viewer.events if name == "log"] == [
+        "begins\n",
+        *(f"line {number}\n" for number in range(20)),
+    ]
 
 
 async def test_a_phase_that_the_log_announces_is_looked_at_at_once(tmp_path: Path) -> None:
     watched, viewer, seen = Watched(tmp_path), Viewer(), Seen(RUNNING)
     watched.prints(b"begins\n")
     task = watched.watch(viewer, seen)
-    await until(lambda: seen.looks == 1 and viewer.text)
-    began = time.monotonic()
+    await until(lambda: seen.fresh and viewer.text)
+    before = seen.fresh
     watched.prints(b"[Container] 2026/11/20 12:00:00.000000 Entering phase BUILD\n")
-    await until(lambda: seen.looks == 2)
-    took = time.monotonic() - began
+    await until(lambda: seen.fresh > before)
     viewer.left.set()
     await task
 
-    assert took < 0.5
+    assert (before, seen.fresh) == (1, 2)
 
 
 async def test_only_what_changed_is_told(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ async def test_a_viewer_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
     await until(lambda: viewer.text)
     taking[0] = False
     watched.prints(b"never taken\n")
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
 
     assert watched.streams.open == 0
     assert not viewer.ended
@@ -192,7 +192,7 @@ async def test_one_that_is_far_behind_goes_on_near_the_end(tmp_path: Path) -> No
     watched, viewer = Watched(tmp_path), Viewer()
     watched.prints(b"".join(b"a line that is the %07d. of very many\n" % number for number in range(1, 400_001)))
     watched.closes()
-    await asyncio.wait_for(watched.watch(viewer, Seen(OVER)), 30)
+    await asyncio.wait_for(watched.watch(viewer, Seen(OVER)), PATIENCE)
     skip = next(data for name, data, _ in viewer.events if name == "skip")
 
     assert viewer.text.endswith("0400000. of very many\n")
@@ -205,7 +205,7 @@ async def test_a_build_without_a_log_ends_and_so_does_one_that_is_deleted(tmp_pa
     streams = Streams(BuildLogs(files, Tail(files)))
     never, gone = Viewer(), Viewer()
     for viewer, seen in ((never, Seen(OVER)), (gone, Seen(None))):
-        await asyncio.wait_for(EventStream(streams, RUN, 0, seen, 60)({}, viewer.receive, viewer.send), 5)
+        await asyncio.wait_for(EventStream(streams, RUN, 0, seen, 60)({}, viewer.receive, viewer.send), PATIENCE)
 
     assert [name for name, _, _ in never.events] == ["build", "end"]
     assert [name for name, _, _ in gone.events] == ["end"]
@@ -223,7 +223,7 @@ async def test_a_database_that_is_away_for_a_moment_does_not_end_a_stream(tmp_pa
 
     watched.closes()
     await asyncio.wait_for(
-        EventStream(watched.streams, watched.log.run, 0, look, 60)({}, viewer.receive, viewer.send), 5
+        EventStream(watched.streams, watched.log.run, 0, look, 60)({}, viewer.receive, viewer.send), PATIENCE
     )
 
     assert viewer.events[-1][0] == "end"
@@ -231,11 +231,11 @@ async def test_a_database_that_is_away_for_a_moment_does_not_end_a_stream(tmp_pa
 
 async def test_streams_end_with_the_session_and_with_the_server(tmp_path: Path) -> None:
     watched, short, long = Watched(tmp_path), Viewer(), Viewer()
-    await asyncio.wait_for(watched.watch(short, Seen(RUNNING), seconds=0.1), 5)
+    await asyncio.wait_for(watched.watch(short, Seen(RUNNING), seconds=0.1), PATIENCE)
     task = watched.watch(long, Seen(RUNNING))
     await until(lambda: long.events)
     watched.streams.drain()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
 
     assert short.ended
     assert long.ended
@@ -251,7 +251,7 @@ async def test_many_viewers_cost_little_each(tmp_path: Path) -> None:
     watched.prints(b"".join(b"line %d\n" % number for number in range(2000)))
     watched.closes()
     seen.shown = OVER
-    await asyncio.wait_for(asyncio.gather(*tasks), 60)
+    await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
 
     assert {viewer.text.count("\n") for viewer in viewers} == {2000}
     assert stream.HEADERS["cache-control"] == "no-store"

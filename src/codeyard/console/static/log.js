@@ -6,6 +6,7 @@ import { tick } from './live.js';
 const KEPT = 5000; // lines in the page while it follows the end
 const MOST = 20000; // lines in the page at all
 const PART = 1000; // lines that are loaded at a time
+const SLACK = 24; // pixels above the end that still are the end
 const AGENT = /^\[Container\] \d{4}\/\d\d\/\d\d \S+ /;
 const ENTRY = /^\[Container\] \S+ \S+ (?:Entering phase |Phase is |Phase complete: (?=POST_BUILD ))([A-Z_]+)/;
 
@@ -19,6 +20,7 @@ let next = 1; // the number of the line that comes next
 let pen = new Pen();
 let source = null;
 let following = true;
+let put = 0; // pixels: where the end was when we or the reader last scrolled to it
 let attached = false; // what is written now comes to the end of what is shown
 let ended = false;
 let waiting = []; // texts that are not shown yet
@@ -115,24 +117,27 @@ function flush() {
   let text = waiting.join('');
   waiting = [];
   if (!attached || !text) return;
-  if (following) {
-    const over = text.split('\n').length - 1 - KEPT;
-    if (over > 0) {
-      let begun = 0;
-      for (let i = 0; i < over; i++) begun = text.indexOf('\n', begun) + 1;
-      clear(next + over - (open ? 1 : 0));
-      text = text.slice(begun);
-    }
+  const ends = text.split('\n').length - 1;
+  const over = ends - KEPT;
+  const full = !following && shown.length + ends > MOST;
+  if (following && over > 0) {
+    clear(next + over - (open ? 1 : 0));
+    text = text.slice(past(text, over));
   }
+  if (full) text = text.slice(0, past(text, Math.max(0, MOST - shown.length)));
   append(text);
-  if (following) {
-    trim(KEPT);
-    toEnd();
-  } else if (shown.length > MOST) {
-    detach();
-  }
+  if (full) detach();
+  if (following) trim(KEPT);
   edges();
+  if (following) toEnd();
   find.again();
+}
+
+/** Where the text goes on after so many ends of lines. */
+function past(text, ends) {
+  let at = 0;
+  for (let i = 0; i < ends; i++) at = text.indexOf('\n', at) + 1;
+  return at;
 }
 
 function attach(offset) {
@@ -152,7 +157,11 @@ function attach(offset) {
     schedule();
   });
   on('skip', ({ line }) => {
-    clear(line);
+    if (following) return clear(line);
+    // What is skipped is loaded when the reader asks for it.
+    waiting = [];
+    detach();
+    edges();
   });
   on('build', build);
   on('end', () => {
@@ -180,7 +189,7 @@ async function again(offset) {
   attach(offset);
 }
 
-/** Lines are not added any more: the reader is elsewhere, and there are too many. The build is still watched. */
+/** Lines are not added any more: the reader is elsewhere, and there are too many. */
 function detach() {
   attached = false;
   source?.close();
@@ -209,14 +218,18 @@ function say(text) {
 
 function toEnd() {
   lines.scrollTop = lines.scrollHeight;
+  put = lines.scrollTop;
 }
 
 function atEnd() {
-  return lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24;
+  return lines.scrollHeight - lines.scrollTop - lines.clientHeight < SLACK;
 }
 
 lines.addEventListener('scroll', () => {
-  const now = attached && atEnd();
+  const there = atEnd();
+  // Lines that grew, or a button that came, do not mean that the reader went up.
+  const now = attached && (there || (following && lines.scrollTop >= put - 1));
+  if (there) put = lines.scrollTop;
   if (now === following) return;
   following = now;
   if (following) trim(KEPT);
@@ -240,8 +253,8 @@ async function end() {
   append(last.text);
   following = true;
   attach(last.end);
-  toEnd();
   edges();
+  toEnd();
   find.again();
 }
 
@@ -405,8 +418,8 @@ later.addEventListener('click', trying(rest));
 jump.addEventListener('click', trying(async () => {
   if (!attached) return end();
   following = true;
-  toEnd();
   edges();
+  toEnd();
 }));
 addEventListener('hashchange', trying(go));
 document.addEventListener('click', (event) => {
