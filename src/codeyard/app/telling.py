@@ -25,6 +25,7 @@ _EVERY, _AT_MOST = 1.0, 60.0  # seconds between looks; and between tries that fa
 _BATCH = 100
 _PUT = 10  # entries of one PutEvents
 _LEASE = timedelta(seconds=30)
+_SETTLED = timedelta(seconds=2)  # longer than a turn's transaction takes
 _PATIENCE = 10.0  # seconds for an answer
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Telling:
 
         def mine(tx: Tx) -> tuple[int, list[Told]]:
             at = outbox_table.sender(tx, self._name, self._now(), _LEASE)
-            return (0, []) if at is None else (at, outbox_table.after(tx, at, _BATCH))
+            return (0, []) if at is None else (at, outbox_table.after(tx, at, _BATCH, self._now() - _SETTLED))
 
         _, found = await self._db.write(mine)
         if not found:

@@ -57,9 +57,13 @@ def add(tx: Tx, at: datetime, found: Iterable[Mapping[str, Any]]) -> None:
         )
 
 
-def after(tx: Tx, number: int, limit: int) -> list[Told]:
-    """Those that follow, of all pipelines."""
-    rows = tx.execute(select(_c.number, _c.event).where(_c.number > number).order_by(_c.number).limit(limit))
+def after(tx: Tx, number: int, limit: int, before: datetime | None = None) -> list[Told]:
+    """Those that follow, of all pipelines; only what was written `before`: of two transactions at once, the one with
+    the lower numbers may be committed last."""
+    query = select(_c.number, _c.event).where(_c.number > number)
+    if before is not None:
+        query = query.where(_c.at < microseconds(before))
+    rows = tx.execute(query.order_by(_c.number).limit(limit))
     return [Told(row.number, json.loads(row.event)) for row in rows]
 
 
