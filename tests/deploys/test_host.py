@@ -179,6 +179,37 @@ def test_no_event_begins_once_it_is_to_stop_and_a_switch_is_taken_back(machine: 
     assert machine.current == "one"
 
 
+def test_one_that_was_cut_off_and_is_to_stop_is_taken_back(machine: Machine) -> None:
+    _, two = _two(machine, "release")
+    machine.deploy_in_child(two, "Switch Succeeded")
+    stop = asyncio.Event()
+    stop.set()
+
+    good = asyncio.run(machine.perform(two, machine.host(), stop))
+
+    assert not good
+    assert machine.statuses["Switch"] == "Succeeded"
+    assert machine.statuses["AfterSwitch"] == "Skipped"
+    assert machine.current == "one"
+
+
+def test_one_whose_report_cannot_be_sent_goes_on_when_it_is_performed_again(machine: Machine) -> None:
+    _, two = _two(machine, "release")
+    lost = iter([False, False, True])
+
+    async def report(event: EventReport) -> None:
+        if next(lost, True):
+            raise ConnectionError("away")
+
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            asyncio.run(machine.host().perform(two, report, asyncio.Event()))
+
+    assert machine.deploy(two)
+    assert machine.current == "two"
+    assert _ran(machine, two.deployment) == ["BeforeSwitch", "AfterSwitch", "HealthCheck"]
+
+
 def test_two_deployments_to_one_place_wait_for_each_other(machine: Machine) -> None:
     overlap = "mkdir ../../../busy || exit 1; sleep 0.2; rmdir ../../../busy"
     trees = [machine.revision({"version": str(number), "!hook": f"#!/bin/sh\n{overlap}\n"}) for number in range(3)]

@@ -69,16 +69,20 @@ class Host:
         try:
             work = _KINDS[assignment.kind](assignment, self._ground, journal)
             await blocking(work.prepare)
+            os.close(await blocking(_opened, work.lock))
         except CodeyardError as error:
             await telling.fail(error)
             return await self._end(journal, False)
         async with self._alone(work.lock, stop) as mine:
-            if mine:
-                try:
+            try:
+                if mine:
                     await self._take_over(work, journal)
-                except CodeyardError as error:
-                    await telling.fail(error)
-                    return await self._end(journal, False)
+                elif journal.done or journal.running:
+                    what, why = f"deployment {assignment.deployment}", "another one is at work at its place."
+                    raise Conflict(what, why, "Deploy again.")
+            except CodeyardError as error:
+                await telling.fail(error)
+                return await self._end(journal, False)
             good = await _Performance(work, journal, telling, stop).run()
             if good:
                 with suppress(CodeyardError, OSError):  # what is left behind harms nobody
@@ -92,18 +96,17 @@ class Host:
 
     @asynccontextmanager
     async def _alone(self, path: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
-        """Alone on this place, among all tasks and processes. False if it is to stop before that."""
+        """Alone on this place, among all tasks and processes. False if others are there, and it is to stop."""
         lock = self._locks.setdefault(path, asyncio.Lock())
-        while lock.locked() and not stop.is_set():
+        while lock.locked():
+            if stop.is_set():
+                yield False
+                return
             await asyncio.sleep(_POLL)
-        if stop.is_set():
-            yield False
-            return
         async with lock:
             handle = await blocking(_opened, path)
             try:
-                taken = False
-                while not stop.is_set() and not (taken := _locked(handle)):
+                while not (taken := _locked(handle)) and not stop.is_set():
                     await asyncio.sleep(_POLL)
                 yield taken
             finally:
