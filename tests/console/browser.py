@@ -23,7 +23,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromi
 ROWS = "document.querySelectorAll('#rows .l').length"
 LAST = "document.querySelector('#rows .l:last-child code')?.textContent"
 LIVE = "document.getElementById('log-state').textContent === 'live'"
-_PATIENCE = 120.0  # seconds; what passes does not wait for it
+_PATIENCE = 60.0  # seconds; what passes does not wait for it
 
 
 class Browser:

@@ -257,7 +257,7 @@ class Visitor:
         return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.get(path).text))
 
     def _ask(self, method: str, path: str, body: str | None, given: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=120)
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
         headers = {"accept": "text/html"} | {name.replace("_", "-"): value for name, value in given.items()}
         if self.cookie:
             headers["cookie"] = self.cookie
