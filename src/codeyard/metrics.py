@@ -23,6 +23,9 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._builds = Gauge("codeyard_builds", "Builds that wait or run.", ["standing"], registry=self.registry)
+        self._executions = Gauge(
+            "codeyard_pipeline_executions", "Executions of pipelines that are under way.", registry=self.registry
+        )
         self._workers = Gauge("codeyard_workers", "Workers that are alive.", registry=self.registry)
         self._ended = Counter("codeyard_builds_ended", "Builds that ended here.", ["status"], registry=self.registry)
         self._phases = Histogram(
@@ -83,8 +86,9 @@ class Metrics:
         """Something of ours went wrong there."""
         self._errors.labels(where).inc()
 
-    def stored(self, by_standing: Mapping[str, int], workers: int) -> None:
+    def stored(self, by_standing: Mapping[str, int], workers: int, executions: int = 0) -> None:
         """What the database says now."""
+        self._executions.set(executions)
         for standing, count in by_standing.items():
             self._builds.labels(standing).set(count)
         self._workers.set(workers)

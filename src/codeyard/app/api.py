@@ -26,6 +26,7 @@ from codeyard.logs.remote import LogEndpoint
 from codeyard.metrics import CONTENT_TYPE, Metrics
 from codeyard.objects.links import download_link
 from codeyard.objects.wire import S3, is_for_s3, request_of
+from codeyard.pipelines import executions_table
 from codeyard.pipelines.api_webhooks import PATH as WEBHOOKS
 from codeyard.secrets.service import services as secret_services
 
@@ -152,10 +153,14 @@ class Operations:
     async def _metrics(self, send: Send) -> None:
         at = now()
         try:
-            counts, workers = await self._parts.database.read(
-                lambda tx: (table.standing_counts(tx), workers_table.counted(tx, at))
+            counts, workers, executions = await self._parts.database.read(
+                lambda tx: (
+                    table.standing_counts(tx),
+                    workers_table.counted(tx, at),
+                    sum(executions_table.counts(tx).values()),
+                )
             )
-            self._parts.metrics.stored(counts, workers)
+            self._parts.metrics.stored(counts, workers, executions)
         except CodeyardError:
             self._parts.metrics.failed("database")
         self._parts.metrics.lag(sum(max(0, behind()) for behind in tuple(self._parts.behind.values())))
