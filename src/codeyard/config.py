@@ -75,9 +75,7 @@ class Config:
         "", "Where CloudFormation, ECS, Lambda and the like are asked: aws, or a URL; empty: nowhere."
     )
     approvals: str = _setting("", "A URL that every message about an approval is posted to, besides its SNS topic.")
-    events: str = _setting(
-        "", "Where pipelines' events go: a URL that each is posted to, or outside: the event bus there."
-    )
+    events: str = _setting("", "Where pipelines' events go: a URL to post each to, or outside: the event bus there.")
     outside_profile: str = _setting("", "The profile of the AWS configuration whose credentials are used there.")
 
     def __post_init__(self) -> None:
