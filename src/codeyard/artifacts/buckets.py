@@ -46,11 +46,14 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is written beside an object. `key` is AWS's name of the key to encrypt it by; None: not encrypted."""
+    """What is written beside an object. `key` is AWS's name of the key to encrypt it by; None: not encrypted. `acl` is
+    a canned ACL's name: who may set one is asked, and a bucket that cannot take it is Invalid."""
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_type: str | None = None
     key: str | None = None
+    cache_control: str | None = None
+    acl: str | None = None
 
 
 class Bucket(Protocol):

@@ -53,7 +53,11 @@ class RemoteBucket:
             return _facts(obstore.get(self._store, key, options=options))
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
-        attributes = {**note.metadata, **({"Content-Type": note.content_type} if note.content_type else {})}
+        if note.acl not in (None, "private"):
+            why = f"it can be given no ACL {note.acl}: there is no way to send one to this bucket."
+            raise Invalid(f"object {key!r}", why, "Use the bucket's policy instead.")
+        told = {"Content-Type": note.content_type, "Cache-Control": note.cache_control}
+        attributes = {**note.metadata, **{name: value for name, value in told.items() if value}}
         upload(self._store, key, content, attributes)
 
     def list(self, prefix: str) -> Iterator[Listed]:

@@ -1,6 +1,6 @@
 """Buckets for builds: the embedded ones without a server between, and any with leave asked first."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
@@ -61,7 +61,9 @@ class EmbeddedBucket:
             return _facts(self._objects.head(self._account, self._bucket, self._prefix + key))
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
-        headers: Mapping[str, str] = {"content-type": note.content_type} if note.content_type else {}
+        # An ACL changes nothing here: what may be done with an object, policies alone say.
+        told = {"content-type": note.content_type, "cache-control": note.cache_control}
+        headers = {name: value for name, value in told.items() if value}
         encryption = Encryption(key=note.key) if note.key is not None else None
         about = About(headers, note.metadata, encryption)
         with (
@@ -101,6 +103,8 @@ class PermittedBucket:
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         self._permit("s3:PutObject", f"{self._arn}/{self._prefix}{key}")
+        if note.acl is not None:
+            self._permit("s3:PutObjectAcl", f"{self._arn}/{self._prefix}{key}")
         self._inner.write(key, content, note)
 
     def list(self, prefix: str) -> Iterator[Listed]:

@@ -81,7 +81,7 @@ class RunWork:
     @property
     def place(self) -> Place:
         run = self.stored
-        return Place(run.owner, run.pipeline, run.execution, run.stage, run.name)
+        return Place(run.owner, run.pipeline, run.execution, run.stage, run.name, run.moment)
 
     @property
     def began(self) -> datetime:

@@ -23,6 +23,7 @@ from codeyard.durable import Answer
 from codeyard.errors import CodeyardError, Denied, Fault, Invalid, NotFound
 from codeyard.ident import Owner
 from codeyard.pipelines.model import Action as Declared
+from codeyard.pipelines.model import Moment
 
 
 class ErrorCode(StrEnum):
@@ -68,6 +69,7 @@ class Place:
     execution: str
     stage: str
     action: str
+    moment: Moment | None = None  # of a rule: which condition it belongs to
 
     @property
     def pipeline_arn(self) -> str:
