@@ -6,7 +6,6 @@ ends it at once, which is as safe.
 """
 
 import asyncio
-import ctypes
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from codeyard.app.first_start import alone, write_private
 from codeyard.app.machine import capacity, worker_name
 from codeyard.app.parts import Parts, now, opened, public_url
 from codeyard.app.pipelining import Pipelines, pipelines_of
+from codeyard.app.processes import agent, end_with_parent, workers
 from codeyard.builds.control import BuildControl
 from codeyard.builds.queue import Size
 from codeyard.builds.stored import StoredBuild
@@ -48,11 +48,9 @@ _BUILD = "build.run"  # stored with every workflow that began: never another
 _MANY = 10_000  # builds at the same time, where nobody sets a limit
 _THREADS = 64  # made as they are needed, for what blocks: files, buckets
 _GOODBYE = 5  # seconds for clients to get their answers
-_AGAIN, _AGAIN_AT_MOST = 0.5, 30.0  # seconds until a worker process that ended is started again
 _HANDOVER = 10.0  # seconds for the last worker of a name to end: `up` was killed, and started again at once
 _HOURLY = 3600.0
 _POLL_WOKEN = 1.0  # seconds between looks at the queue of a worker that this process's own API wakes
-_PR_SET_PDEATHSIG = 1
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +76,7 @@ def _run(
 ) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.umask(0o077)
-    _end_with_parent()
+    end_with_parent()
 
     async def run() -> None:
         ending = asyncio.Event()
@@ -102,16 +100,6 @@ def _signalled(ending: asyncio.Event) -> None:
     ending.set()
 
 
-def _end_with_parent() -> None:
-    """A worker that `up` started is told when `up` is gone."""
-    parent = os.environ.pop("CODEYARD_PARENT", None)
-    if parent is None:
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if parent != str(os.getppid()):  # it was gone before we asked to be told
-        os._exit(0)
-
-
 async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(_listening(*config.host_port))
@@ -119,7 +107,7 @@ async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
         parts = await stack.enter_async_context(opened(config))
         if config.workers:
             control = control_of(parts, lambda: None)
-            await stack.enter_async_context(_processes(config, ending))
+            await stack.enter_async_context(workers(config, ending))
         else:
             stack.enter_context(alone(config.data, f"worker-{worker_name(config)}"))  # or `codeyard worker` has it
             poll = max(config.poll, _POLL_WOKEN)
@@ -127,6 +115,8 @@ async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
             control = control_of(parts, worker.wake)
             ending_worker = asyncio.create_task(_drain(worker, ending))
             stack.callback(ending_worker.cancel)
+        if config.agent:
+            await stack.enter_async_context(agent(config, parts.key.secret, ending))
         await _api(parts, control, sock, ending, stack, env)
 
 
@@ -190,9 +180,7 @@ def _greet(parts: Parts, url: str, env: str, link: str | None) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
     if link is not None:
         click.echo(f"  console  {link}")
-    click.echo(
-        f"  API      {url}   (CodePipeline, CodeBuild, CodeDeploy, Logs, S3, Secrets Manager, SSM, IAM, STS)"
-    )
+    click.echo(f"  API      {url}   (CodePipeline, CodeBuild, CodeDeploy, Logs, S3, Secrets Manager, SSM, IAM, STS)")
     click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
     sys.stdout.flush()
@@ -373,67 +361,6 @@ async def _door_to(config: Config, stack: AsyncExitStack) -> Door:
 def _worker_address(config: Config) -> tuple[str, int]:
     host, _, port = config.worker_listen.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-@asynccontextmanager
-async def _processes(config: Config, ending: asyncio.Event) -> AsyncIterator[None]:
-    """Worker processes beside this one, started again if they end, told to end when we do."""
-    first = worker_name(config)
-    names = [first if number == 1 else f"{first}-{number}" for number in range(1, config.workers + 1)]
-    tasks = [asyncio.ensure_future(_keep_going(config, name, ending)) for name in names]
-    try:
-        yield
-    finally:
-        for task in tasks if not ending.is_set() else ():
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # they are gone when we are
-
-
-async def _keep_going(config: Config, name: str, ending: asyncio.Event) -> None:
-    pause = _AGAIN
-    while not ending.is_set():
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "codeyard.cli.main", "worker", "--data", str(config.data),
-            env=_environment(config, name), stdin=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        began = asyncio.get_running_loop().time()
-        either = asyncio.ensure_future(process.wait()), asyncio.ensure_future(ending.wait())
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in either:
-                waiting.cancel()
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.terminate()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _GOODBYE)
-        if ending.is_set():
-            return
-        _log.warning("worker_ended name=%s code=%s", name, process.returncode)
-        lasted = asyncio.get_running_loop().time() - began
-        pause = _AGAIN if lasted > 60 else min(pause * 2, _AGAIN_AT_MOST)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ending.wait(), pause)
-
-
-def _environment(config: Config, name: str) -> dict[str, str]:
-    """Our settings for a worker process: its share of the machine, by the environment, which it reads as we did."""
-    share = capacity(config, config.workers)
-    told = {
-        "database": config.database_url, "url": public_url(config), "api": f"http://{config.listen}",
-        "worker": name, "workers": "0",
-        "region": config.region, "account": config.account, "vault_key": config.vault_key, "executor": config.executor,
-        "unsafe_process": str(config.unsafe_process), "privileged": str(config.privileged),
-        "local_sources": str(config.local_sources), "host_git": str(config.host_git),
-        "curated_images": config.curated_images,
-        "cpus": str(share.cpus), "memory": str(share.memory / 1024**3), "builds": str(config.builds),
-        "account_limit": str(config.account_limit), "over_limit": config.over_limit, "objects": config.objects,
-        "bucket": config.bucket, "lease": str(config.lease),
-        "poll": str(config.poll),
-    }  # fmt: skip
-    return {**os.environ, **{f"CODEYARD_{key.upper()}": value for key, value in told.items()},
-            "CODEYARD_PARENT": str(os.getpid())}  # fmt: skip
 
 
 def _shown(url: str) -> str:

@@ -147,6 +147,8 @@ def _host_name() -> str:
 def _token(token: str | None, file: Path | None) -> str:
     if token is not None:
         return token.strip()
+    if file is None and (given := os.environ.get("CODEYARD_AGENT_TOKEN")):
+        return given.strip()
     if file is None:
         raise Invalid("the token", "none is given.", "Make one on the server's machine: codeyard agent token")
     if str(file) == "-":
@@ -203,12 +205,14 @@ def _enrolled(
 
 
 async def _run(directory: Path, known: _Fields, insecure: bool) -> None:
+    from codeyard.app.processes import end_with_parent
     from codeyard.artifacts.disk import DiskStore
     from codeyard.deploys.agent import Agent
     from codeyard.deploys.blobs_over_http import FetchedBlobs
     from codeyard.deploys.door import Door
     from codeyard.deploys.host import Host
 
+    end_with_parent()
     shown = f"{known['id']}.{known['secret']}"
     doors = [Door(known["server"], shown, insecure=insecure) for _ in range(3)]
     ending = asyncio.Event()
