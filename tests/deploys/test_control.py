@@ -11,10 +11,20 @@ from codeyard.artifacts import Digest
 from codeyard.aws import Refused
 from codeyard.deploys import EventStatus, Kind, targets_table
 from codeyard.deploys.control import DeployControl
-from codeyard.deploys.model import ROLLBACK, Code, Deployment, DeploymentTarget, RollbackEvent, Status, Target
+from codeyard.deploys.model import (
+    ROLLBACK,
+    Code,
+    Deployment,
+    DeploymentTarget,
+    RollbackEvent,
+    Status,
+    Target,
+    assignment,
+)
 from codeyard.deploys.selection import Selection
 from codeyard.deploys.targets_table import Enrolled
 from codeyard.deploys.waves import PREDEFINED, Revision
+from codeyard.errors import Invalid
 from codeyard.ident import Owner
 from codeyard.store import Tx
 from codeyard.store.engine import SqlDatabase
@@ -90,6 +100,18 @@ async def test_the_same_key_gives_the_same_deployment_and_another_is_refused_whi
         await control.create(request(), "other")
     assert refused.value.code == "DeploymentLimitExceededException"
     assert (await control.list(OWNER)).items == (first.id,)
+
+
+async def test_what_could_not_be_told_to_targets_is_refused_and_a_long_name_is_cut(database: SqlDatabase) -> None:
+    await enrolled(database)
+    control = DeployControl(database, Clock())
+
+    with pytest.raises(Invalid):
+        await control.create(request(options={"path": "x" * 5000}))
+    found = await control.create(request(group="s" * 100 + "/" + "a" * 100))
+
+    assert assignment(found).group == "s" * 100
+    assert found.request.group == "s" * 100 + "/" + "a" * 100
 
 
 async def test_what_queues_begins_when_the_one_before_has_ended(database: SqlDatabase) -> None:

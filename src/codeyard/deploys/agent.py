@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -77,6 +78,8 @@ class Agent:
         self._outbox: deque[dict[str, Any]] = deque()
         self._something = asyncio.Event()
         self._ending = asyncio.Event()
+        # Of their own: the host may need all others for a long time, and the server must hear of us meanwhile.
+        self._threads = ThreadPoolExecutor(2, "server")
 
     async def run(self, ending: asyncio.Event) -> None:
         """Until `ending` is set; then the events under way are waited for. Shut: the server knows us no more."""
@@ -104,6 +107,9 @@ class Agent:
                 while self._outbox:
                     await asyncio.sleep(0.01)
 
+    async def _ask(self, door: Door, path: str, told: dict[str, Any]) -> dict[str, Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, door.post, path, told, _TIMEOUT)
+
     # ── what is to do ──
 
     async def _poll(self) -> None:
@@ -113,7 +119,7 @@ class Agent:
             asked_at = asyncio.get_running_loop().time()
             try:
                 asked = {"known": known, "wait": _POLL}
-                found = await asyncio.to_thread(self._polling.post, "poll", asked, _TIMEOUT)
+                found = await self._ask(self._polling, "poll", asked)
                 listed = [_assigned(each) for each in found.get("assignments", ())]
             except Shut:
                 raise
@@ -204,7 +210,7 @@ class Agent:
                 self._something.clear()
                 continue
             try:
-                await asyncio.to_thread(self._telling.post, "reports", {"reports": some})
+                await self._ask(self._telling, "reports", {"reports": some})
             except Shut:
                 raise
             except (Invalid, Denied) as error:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from codeyard.aws import Page, Refused
 from codeyard.deploys import EventReport, progress, table, targets_table
-from codeyard.deploys.model import Deployment, DeploymentRequest, Status
+from codeyard.deploys.model import Deployment, DeploymentRequest, Status, assignment
 from codeyard.deploys.turns import Turn, new_id
 from codeyard.deploys.wakes import Wakes
 from codeyard.errors import Conflict
@@ -45,9 +45,11 @@ class DeployControl:
         """The new deployment, or the one that was created with this key. It may have ended already: see its error.
 
         Refused: DeploymentLimitExceededException, if one of the group is in flight and the request does not queue.
+        Invalid: a part of the request cannot be told to targets.
         """
         asked = request if request.group_id else replace(request, group_id=group_id_of(request))
         id = new_id()
+        assignment(Deployment(id, asked, self._now()))  # refuses what would be found out too late
 
         def work(turn: Turn) -> Deployment:
             tx = turn.tx

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from codeyard.artifacts import Digest
-from codeyard.deploys import EVENTS, Assignment, EventReport, EventStatus, Kind
+from codeyard.deploys import EVENTS, MAX_NAME, Assignment, EventReport, EventStatus, Kind
 from codeyard.deploys.selection import Selection
 from codeyard.deploys.waves import DEFAULT, PREDEFINED, Minimum, Revision
 from codeyard.ident import Owner
@@ -198,14 +198,14 @@ class Group:
 
 
 def assignment(deployment: Deployment) -> Assignment:
-    """What its targets are told."""
+    """What its targets are told. Invalid, if a part of the request cannot be told."""
     asked = deployment.request
     return Assignment(
         deployment.id,
         asked.kind,
         asked.tree,
-        asked.application,
-        asked.group,
+        asked.application[:MAX_NAME],
+        asked.group[:MAX_NAME],  # a pipeline's stage and action have up to 100 characters each
         asked.group_id,
         asked.creator,
         asked.options,
