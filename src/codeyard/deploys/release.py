@@ -319,6 +319,7 @@ class Release:
 
     def _prune(self) -> None:
         """Remove the releases that are the longest out of use; never the current one, nor that before it."""
+        placing.tidy(self._releases)
         kept = [self._id]
         if previous := _LINK.fullmatch(self._notes.kept.get(_PREVIOUS, "")):
             kept.append(previous[1])
