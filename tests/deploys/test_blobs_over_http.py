@@ -134,6 +134,14 @@ def test_bytes_that_were_changed_on_the_way_are_refused(server: Server, blobs: F
     assert not blobs.has(one)
 
 
+def test_what_the_own_disk_refuses_is_not_taken_for_the_connections_fault(server: Server, tmp_path: Path) -> None:
+    (one,) = server.keep(os.urandom(2_000_000))
+    blobs = FetchedBlobs(DiskStore(tmp_path / "near"), Door(server.url), scratch=tmp_path / "none", patience=60)
+
+    with blobs.of(ID, server.tree), pytest.raises(Invalid, match="keeping a blob"):
+        content(blobs, one)
+
+
 def test_a_manifest_that_was_changed_is_refused(server: Server, blobs: FetchedBlobs) -> None:
     (one,) = server.keep(b"one")
     server.bend = lambda body: body.replace(b"f 3", b"x 3")

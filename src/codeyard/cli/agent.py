@@ -219,7 +219,9 @@ async def _run(directory: Path, known: _Fields, insecure: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     with DiskStore(directory / "blobs") as store, _alone(directory):
-        blobs = FetchedBlobs(store, doors[0])
+        scratch = directory / "scratch"
+        scratch.mkdir(exist_ok=True)
+        blobs = FetchedBlobs(store, doors[0], scratch=scratch)
         host = Host(directory / "host", blobs, _now)
         click.echo(f"{known['name']} is deployed to by {known['server']}; Ctrl-C or SIGTERM ends it.", err=True)
         await Agent(doors[1], doors[2], host, blobs, _say).run(ending)

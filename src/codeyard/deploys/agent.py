@@ -115,10 +115,8 @@ class Agent:
     async def _poll(self) -> None:
         pause, away = _PAUSE, False
         while True:
-            known = {id: work.stop.is_set() for id, work in self._works.items() if not work.dropped}
-            asked_at = asyncio.get_running_loop().time()
             try:
-                asked = {"known": known, "wait": _POLL}
+                asked = {"known": self._known(), "wait": _POLL}
                 found = await self._ask(self._polling, "poll", asked)
                 listed = [_assigned(each) for each in found.get("assignments", ())]
             except Shut:
@@ -133,28 +131,28 @@ class Agent:
             if away:
                 self._say(f"server {self._polling.url}: it answers again.", None)
             pause, away = _PAUSE, False
-            new = self._take({work.deployment: (work, stopping) for work, stopping in listed})
-            if not new and asyncio.get_running_loop().time() - asked_at < _PAUSE:
-                await asyncio.sleep(_PAUSE)  # do not ask in a circle
+            self._take({work.deployment: (work, stopping) for work, stopping in listed})
+            if self._known() != {work.deployment: stopping for work, stopping in listed}:
+                await asyncio.sleep(_PAUSE)  # the server would answer at once: do not ask in a circle
 
-    def _take(self, listed: dict[str, tuple[Assignment, bool]]) -> bool:
-        """Begin, and stop, as the server wants; whether there was anything to do."""
-        new = False
+    def _known(self) -> dict[str, bool]:
+        """What a poll says that we know; the server answers when that is not what it wants."""
+        return {id: work.stop.is_set() for id, work in self._works.items() if not work.dropped}
+
+    def _take(self, listed: dict[str, tuple[Assignment, bool]]) -> None:
+        """Begin, and stop, as the server wants."""
         for id, (assignment, stopping) in listed.items():
             if id not in self._works and not self._ended_lately(id):
                 self._works[id] = _Work(assignment)
                 task = asyncio.ensure_future(self._work(self._works[id]))
                 self._tasks[id] = task
                 task.add_done_callback(lambda _, known=id: self._tasks.pop(known, None))  # type: ignore[misc]
-                new = True
-            if stopping and id in self._works and not self._works[id].stop.is_set():
+            if stopping and id in self._works:
                 self._works[id].stop.set()
-                new = True
         for id, work in self._works.items():
             if id not in listed and not work.dropped:
-                work.dropped = new = True
+                work.dropped = True
                 work.stop.set()
-        return new
 
     def _ended_lately(self, id: str) -> bool:
         """An answer may be older than the delivery of an end. Later the server must have lost it: it gets it again."""

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import BinaryIO
 
 from codeyard.artifacts import Blob, BlobStore, Digest, Holder, Kind, Swept, read
+from codeyard.artifacts.failures import explained
 from codeyard.artifacts.tree import LIMIT, parse
 from codeyard.deploys.door import Door, Unreachable
 from codeyard.deploys.packing import Broken, Readable, unpacked
@@ -28,10 +30,11 @@ _PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
 
 
 class FetchedBlobs:
-    """A BlobStore over one on this machine. `patience`: seconds without a new byte until a fetch is given up."""
+    """A BlobStore over one on this machine. `scratch`: a directory for what is half here, on the same disk best.
+    `patience`: seconds without a new blob until a fetch is given up."""
 
-    def __init__(self, local: BlobStore, door: Door, *, patience: float = 120.0) -> None:
-        self._local, self._door, self._patience = local, door, patience
+    def __init__(self, local: BlobStore, door: Door, *, scratch: Path | None = None, patience: float = 120.0) -> None:
+        self._local, self._door, self._scratch, self._patience = local, door, scratch, patience
         self._fetching = threading.Lock()
         self._trees: dict[str, Digest] = {}  # by deployment
         self._sizes: dict[Digest, dict[Digest, int]] = {}
@@ -139,11 +142,16 @@ class FetchedBlobs:
         if size <= _SMALL:
             self._keep(BytesIO(_whole(stream, size)), digest, size)
             return
-        with tempfile.TemporaryFile() as file:
+        with explained("keeping a blob"):  # an OSError would be taken for one of the connection
+            file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - it is closed below
+        with file:
             left = size
             while left:
-                left -= file.write(_whole(stream, min(left, _PIECE)))
-            file.seek(0)
+                piece = _whole(stream, min(left, _PIECE))
+                with explained("keeping a blob"):
+                    left -= file.write(piece)
+            with explained("keeping a blob"):
+                file.seek(0)
             self._keep(file, digest, size)
 
     def _keep(self, file: BinaryIO, digest: Digest, size: int) -> None:
