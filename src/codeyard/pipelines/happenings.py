@@ -10,9 +10,11 @@ from codeyard.pipelines.state import Transition
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A new execution of the current definition; Refused if there are too many."""
+    """A new execution of the current definition. If there are too many: Refused when it is asked for `by_hand`, else
+    it is one that has failed (User Guide, "Quotas": concurrent executions)."""
 
     id: str
+    by_hand: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def advance(line: Line, plans: Plans, event: Event, mint: Mint) -> tuple[Line, t
 def _known(turn: Turn, id: str) -> Execution:
     execution = turn.executions.get(id)
     if execution is None:
-        raise Refused("PipelineExecutionNotFoundException", f"The pipeline has no execution with id '{id}'")
+        # The operations that ask for one by hand have no error of its own for this.
+        raise Refused("ValidationException", f"The pipeline has no execution with id '{id}'")
     return execution
 
 
@@ -92,7 +93,8 @@ def _withdraw(turn: Turn, execution: Execution, status: Status, state: str, summ
     """It waits in front of a stage, and does not any more."""
     gate = turn.gate(turn.stage_of(execution).name)
     if gate is not None:
-        turn.set_gate(gate, waiting=tuple(id for id in gate.waiting if id != execution.id))
+        stopped = execution.id if status is Status.STOPPED else None
+        turn.set_gate(gate, waiting=tuple(id for id in gate.waiting if id != execution.id), stopped=stopped)
     turn.tell(turn.put(execution, status=status, summary=summary), state)
 
 
@@ -121,6 +123,10 @@ def _retry_asked(turn: Turn, event: RetryAsked) -> None:
         raise _not_retryable(event.stage, "it has no failed actions")
     if entered.running and event.mode is RetryMode.ALL_ACTIONS:
         raise _not_retryable(event.stage, "actions of it are in progress")
+    if any(each.status is ConditionStatus.IN_PROGRESS for each in entered.conditions.values()):
+        raise Refused("ConflictException", f"A condition of the stage '{event.stage}' is being looked at", 409)
+    if not execution.live:
+        turn.check_room()
     turn.retry(execution, event.mode, by_hand=True)
 
 
@@ -149,17 +155,21 @@ def _override(turn: Turn, event: OverrideAsked) -> None:
     wanted = None if declared is None else declared.condition(event.moment)
     open_to = (ConditionStatus.IN_PROGRESS, ConditionStatus.FAILED)
     here = turn.stage_of(execution).name == event.stage and execution.status in (Status.IN_PROGRESS, Status.FAILED)
+    same = parallel or execution.version == turn.version
     if (
         event.moment is Moment.ON_FAILURE
         or condition is None
         or condition.status not in open_to
         or not here
+        or not same
         or (wanted is not None and wanted.result is Result.SKIP)
     ):
         raise Refused(
             "ConditionNotOverridableException",
             f"The {event.moment} condition of the stage '{event.stage}' cannot be overridden now",
         )
+    if not execution.live:
+        turn.check_room()
     run = turn.run_of(execution)
     for each in condition.rules.values():
         if each.status is RunStatus.IN_PROGRESS:
@@ -188,12 +198,23 @@ def _update(turn: Turn, version: int) -> None:
     old = {gate.stage: gate for gate in turn.gates}
     turn.version, turn.mode = version, plan.mode
     # Executions of another version are no measure for a rollback, so nobody has succeeded yet.
-    turn.gates = [replace(old.get(stage.name, Gate(stage.name)), succeeded=None) for stage in plan.stages]
+    turn.gates = [replace(old.get(stage.name) or _gate_of(turn, stage.name), succeeded=None) for stage in plan.stages]
     for execution in tuple(turn.executions.values()):
         if execution.live and execution.inside and execution.mode is not ExecutionMode.PARALLEL:
             execution = turn.put(execution, outdated=True)
             if not turn.run_of(execution).running:
                 turn.go_on(execution)
+
+
+def _gate_of(turn: Turn, stage: str) -> Gate:
+    """Of a stage that the version before did not have; an execution of a still older one may yet be in it."""
+    inside = (
+        each.id
+        for each in turn.executions.values()
+        if each.inside and each.mode is not ExecutionMode.PARALLEL and turn.stage_of(each).name == stage
+    )
+    holder = next(inside, None)
+    return Gate(stage, holder=holder, latest=holder)
 
 
 def _delete(turn: Turn) -> None:

@@ -138,6 +138,7 @@ class Gate:
     transition: Transition = Transition()
     holder: str | None = None  # the execution inside, which locks it
     waiting: tuple[str, ...] = ()  # in front of it; of SUPERSEDED mode one at the most
+    stopped: str | None = None  # the execution that was stopped while it waited, until another comes
     latest: str | None = None  # the execution that entered last
     succeeded: tuple[str, int] | None = None  # the latest STANDARD execution that succeeded here, and its version
     shown: Mapping[str, str] = field(default_factory=dict)  # by action: its latest run, of whichever execution
@@ -182,7 +183,8 @@ def parse_gates(given: Mapping[str, Any]) -> Line:
 
 def named_in(line: Line) -> set[str]:
     """The executions that its gates name."""
-    return {name for gate in line.gates for name in (gate.holder, gate.latest, *gate.waiting) if name is not None}
+    named = (name for gate in line.gates for name in (gate.holder, gate.latest, gate.stopped, *gate.waiting))
+    return {name for name in named if name is not None}
 
 
 def _gate(gate: Gate) -> dict[str, Any]:
@@ -192,6 +194,7 @@ def _gate(gate: Gate) -> dict[str, Any]:
         "transition": [door.enabled, door.reason, door.by, None if door.at is None else door.at.isoformat()],
         "holder": gate.holder,
         "waiting": list(gate.waiting),
+        "stopped": gate.stopped,
         "latest": gate.latest,
         "succeeded": None if gate.succeeded is None else list(gate.succeeded),
         "shown": dict(gate.shown),
@@ -205,6 +208,7 @@ def _parse_gate(given: Mapping[str, Any]) -> Gate:
         Transition(enabled, reason, by, None if at is None else datetime.fromisoformat(at)),
         given["holder"],
         tuple(given["waiting"]),
+        given["stopped"],
         given["latest"],
         None if given["succeeded"] is None else (given["succeeded"][0], given["succeeded"][1]),
         given["shown"],

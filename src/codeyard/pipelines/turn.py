@@ -79,15 +79,26 @@ class Turn:
     # ── starting, waiting, entering ──
 
     def start(self, event: Started) -> None:
+        if event.by_hand:
+            self.check_room()
+        execution = Execution(event.id, self._next(), self.version, self.mode)
+        if self._full():
+            self.tell(self.put(execution, status=Status.FAILED), "FAILED")
+            return
+        self.executions[event.id] = execution
+        self.arrive(execution)
+
+    def _full(self) -> bool:
         live = sum(each.live for each in self.executions.values())
-        if self.mode is not ExecutionMode.SUPERSEDED and live >= MANY:
+        return self.mode is not ExecutionMode.SUPERSEDED and live >= MANY
+
+    def check_room(self) -> None:
+        """Refused: no more executions may be live."""
+        if self._full():
             raise Refused(
                 "ConcurrentPipelineExecutionsLimitExceededException",
                 f"The pipeline has reached the limit of {MANY} concurrent executions in {self.mode} mode",
             )
-        execution = Execution(event.id, self._next(), self.version, self.mode)
-        self.executions[event.id] = execution
-        self.arrive(execution)
 
     def arrive(self, execution: Execution) -> None:
         """In front of its stage: in, or into the line, or in the place of an older one that waits."""
@@ -96,6 +107,7 @@ class Turn:
         if execution.mode is ExecutionMode.PARALLEL or gate is None:
             self.enter(execution)
             return
+        self.set_gate(gate, stopped=None)
         if execution.mode is ExecutionMode.SUPERSEDED:
             both = sorted((*(self.executions[id] for id in gate.waiting), execution), key=lambda each: each.number)
             for older in both[:-1]:

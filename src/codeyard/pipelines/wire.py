@@ -245,7 +245,8 @@ def _stage(
     }
     if mode is ExecutionMode.PARALLEL:
         return {**shown, "actionStates": [_action(action, None) for action in stage.actions]}
-    waiting = [_inbound(executions[id].execution) for id in gate.waiting if id in executions]
+    ahead = gate.waiting or ((gate.stopped,) if gate.stopped is not None else ())
+    waiting = [_inbound(executions[id].execution) for id in ahead if id in executions]
     if waiting:
         shown["inboundExecution"] = waiting[0]
         if mode is ExecutionMode.QUEUED:
