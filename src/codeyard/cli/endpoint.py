@@ -21,6 +21,26 @@ _UNKNOWN = (
     "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException",
     "SignatureDoesNotMatch", "UnrecognizedClientException",
 )  # fmt: skip
+# Of pipelines: what the errors that people meet are, and what helps.
+_PIPELINES: dict[str, tuple[type[CodeyardError], str]] = {
+    "PipelineNotFoundException": (NotFound, "See what there is: codeyard pipelines"),
+    "PipelineVersionNotFoundException": (NotFound, "See the newest: codeyard pipeline show NAME"),
+    "PipelineExecutionNotFoundException": (NotFound, "See what there is: codeyard pipeline executions NAME"),
+    "StageNotFoundException": (NotFound, "See its stages: codeyard pipeline status NAME"),
+    "ActionNotFoundException": (NotFound, "See its actions: codeyard pipeline status NAME"),
+    "PipelineNameInUseException": (Conflict, "Change it with codeyard pipeline update, or choose another name."),
+    "InvalidApprovalTokenException": (Conflict, "Somebody was faster: codeyard pipeline status NAME"),
+    "ApprovalAlreadyCompletedException": (Conflict, "Somebody was faster: codeyard pipeline status NAME"),
+    "StageNotRetryableException": (Conflict, "Start a new execution: codeyard pipeline start NAME"),
+    "NotLatestPipelineExecutionException": (Conflict, "A newer execution is there; see codeyard pipeline status NAME"),
+    "DuplicatedStopRequestException": (Conflict, "Wait for it to stop, or add --abandon."),
+    "PipelineExecutionNotStoppableException": (Conflict, "See how it ended: codeyard pipeline status NAME EXECUTION"),
+    "PipelineExecutionOutdatedException": (Conflict, "Choose an execution of the definition that there is now."),
+    "UnableToRollbackStageException": (Conflict, "Choose another execution: codeyard pipeline executions NAME"),
+    "ConcurrentPipelineExecutionsLimitExceededException": (Conflict, "Wait until executions have ended, or stop some."),
+    "ConcurrentModificationException": (Conflict, "Try again."),
+    "ConflictException": (Conflict, "Try again."),
+}
 _START = "Start one with `codeyard up`, or set AWS_ENDPOINT_URL and credentials."
 
 
@@ -138,4 +158,5 @@ def _refused(code: str, text: str) -> CodeyardError:
         return NotFound(what, why, "See what there is: codeyard projects; codeyard builds")
     if code == "AccountLimitExceededException":
         return Conflict(what, why, "Wait until builds have ended: codeyard builds")
-    return Invalid(what, why, "Correct the request.")
+    kind, fix = _PIPELINES.get(code, (Invalid, "Correct the request."))
+    return kind(what, why, fix)

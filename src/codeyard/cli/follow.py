@@ -12,7 +12,7 @@ from codeyard.logs import LogPiece
 
 _OFTEN = 0.1  # seconds between looks at a log that grows
 _SELDOM = 0.5  # at a build that waits in the queue
-_PATIENCE = 120.0  # for a server that is not there: it may be starting again, and its builds go on meanwhile
+PATIENCE = 120.0  # for a server that is not there: it may be starting again, and its builds go on meanwhile
 _AGENT = re.compile(r"\[Container\] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}) (.*)", re.DOTALL)
 _ENTERING = re.compile(r"(?:Entering phase|Phase is) (\w+)")
 _COMPLETE = re.compile(r"Phase complete: (\w+) State: (\w+)")
@@ -111,7 +111,7 @@ def _time(text: str) -> datetime | None:
         return None
 
 
-def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen, patience: float = _PATIENCE) -> remote.Build:
+def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen, patience: float = PATIENCE) -> remote.Build:
     """Show the build until it has ended; the build as it is then. A server that starts again is waited for."""
     screen.event(_started(build))
     looking, lost = _Looking(codebuild, logs, build, screen), None
@@ -120,7 +120,7 @@ def follow(codebuild: Any, logs: Any, build: remote.Build, screen: Screen, patie
             pause = looking.once()
             lost = None
         except Exception as error:
-            if not _comes_back(error) or time.monotonic() - (lost or time.monotonic()) > patience:
+            if not comes_back(error) or time.monotonic() - (lost or time.monotonic()) > patience:
                 raise
             if lost is None:
                 lost = time.monotonic()
@@ -162,7 +162,7 @@ class _Looking:
         return _SELDOM if self._waiting and not self._token else _OFTEN
 
 
-def _comes_back(error: Exception) -> bool:
+def comes_back(error: Exception) -> bool:
     """Whether the server was not there, or not able to answer, which a moment later it may be."""
     from botocore.exceptions import ClientError, HTTPClientError
     from botocore.exceptions import ConnectionError as NotConnected

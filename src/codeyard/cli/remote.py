@@ -1,5 +1,6 @@
 """What the commands ask a server for: projects, builds and logs, as any AWS client would."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,11 @@ def pages(ask: Any, key: str, **given: Any) -> Iterator[Any]:
         token = answer.get("nextToken")
         if not token:
             return
+
+
+def json_line(item: Any) -> str:
+    """What a server answered, on a line, its times as machines read them."""
+    return json.dumps(item, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value))
 
 
 def recent(codebuild: Any, project: str | None, limit: int) -> list[Build]:

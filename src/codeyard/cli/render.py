@@ -90,7 +90,7 @@ class JsonLines:
     """One event per line (docs/events.md). What the build prints comes as text, undecodable bytes replaced."""
 
     def __init__(self, out: TextIO) -> None:
-        _say_anything(out, encoding="utf-8")
+        say_anything(out, encoding="utf-8")
         self._out = out
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._last: Event | None = None
@@ -123,7 +123,7 @@ class Terminal:
     """Phases as they go, the running command, its output untouched, and a summary."""
 
     def __init__(self, out: TextIO, *, color: bool) -> None:
-        _say_anything(out)
+        say_anything(out)
         self._out, self._raw, self._color = out, out.buffer, color
         self._fresh = True  # the cursor is at the start of a line
         self._transient = False  # a progress line is shown, to be written over
@@ -266,7 +266,7 @@ class Terminal:
         return click.style(text, fg=fg, bold=bold, dim=dim) if self._color else text
 
 
-def _say_anything(out: TextIO, encoding: str | None = None) -> None:
+def say_anything(out: TextIO, encoding: str | None = None) -> None:
     """Let a character that the terminal's encoding lacks become a question mark, and not the end of the build."""
     if isinstance(out, io.TextIOWrapper):
         out.reconfigure(encoding=encoding, errors="replace")

@@ -12,6 +12,8 @@ import click
 from codeyard.cli import remote
 from codeyard.cli.endpoint import asking, client
 from codeyard.cli.follow import follow
+from codeyard.cli.pipeline_artifacts import means_execution
+from codeyard.cli.pipeline_artifacts import show as show_pipeline_artifacts
 from codeyard.cli.render import screen_for
 from codeyard.cli.summary import counted, printable, seconds, size
 from codeyard.cli.variables import variables as read_variables
@@ -172,11 +174,30 @@ def logs(build: str, following: bool, no_color: bool) -> int:
 
 
 @click.command()
-@click.argument("build")
-@click.argument("directory", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("build", metavar="BUILD|PIPELINE")
+@click.argument("directory", metavar="[DIR|EXECUTION]", required=False)
+@click.option("--artifact", metavar="NAME", help="Of an execution: this one only.")
+@click.option("--to", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Fetch them into DIR.")
 @_JSON
-def artifacts(build: str, directory: Path | None, as_json: bool) -> None:
-    """List a build's artifacts, or download them into DIRECTORY. BUILD: an id, or a project (its newest build)."""
+def artifacts(build: str, directory: str | None, artifact: str | None, to: Path | None, as_json: bool) -> None:
+    """List the artifacts of a build, or of an execution of a pipeline; or fetch them.
+
+    \b
+    codeyard artifacts BUILD [DIR]            BUILD: an id, or a project (its newest build)
+    codeyard artifacts PIPELINE EXECUTION     EXECUTION: an id, or eight or more characters that it begins with
+    """
+    if means_execution(directory) and ":" not in build:
+        with asking():
+            show_pipeline_artifacts(build, str(directory), artifact, to, as_json)
+        return
+    if artifact is not None:
+        raise Invalid(f"--artifact {artifact}", "a build's artifacts have no names.", "Leave it out.")
+    if directory is not None and to is not None:
+        raise Invalid(f"--to {to}", "a directory is given twice.", "Give it once.")
+    _build_artifacts(build, Path(directory) if directory is not None else to, as_json)
+
+
+def _build_artifacts(build: str, directory: Path | None, as_json: bool) -> None:
     with asking():
         found = remote.find(client("codebuild"), build)
         made = [each for each in (found.get("artifacts"), *found.get("secondaryArtifacts", ())) if _bucket(each)]
@@ -289,9 +310,7 @@ def _download(s3: Any, bucket: str, key: str, target: Path) -> None:
 
 def _print_json(items: list[dict[str, Any]]) -> None:
     for item in items:
-        click.echo(
-            json.dumps(item, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value))
-        )
+        click.echo(remote.json_line(item))
 
 
 def _when(at: datetime) -> str:
