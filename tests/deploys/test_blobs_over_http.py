@@ -28,6 +28,7 @@ class Server:
         self.store, self.asked = store, []  # type: ignore[var-annotated]
         self.sizes: dict[str, int] = {}
         self.bend: Callable[[bytes], bytes] = lambda body: body
+        self.over = ""  # a deployment that is
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,7 +46,7 @@ class Server:
                         body = file.read()
                 else:
                     body = b"".join(packed(outer.store, [(Digest(each), outer.sizes[each]) for each in digests]))
-                self.send_response(200)
+                self.send_response(403 if outer.over and outer.over in self.path else 200)
                 self.end_headers()
                 self.wfile.write(outer.bend(body))
 
@@ -140,6 +141,16 @@ def test_what_the_own_disk_refuses_is_not_taken_for_the_connections_fault(server
 
     with blobs.of(ID, server.tree), pytest.raises(Invalid, match="keeping a blob"):
         content(blobs, one)
+
+
+def test_a_deployment_that_is_over_does_not_keep_another_from_its_tree(server: Server, blobs: FetchedBlobs) -> None:
+    (one,) = server.keep(b"one")
+    server.over = "d-OVER00000"
+
+    with blobs.of(ID, server.tree), blobs.of(server.over, server.tree):
+        assert content(blobs, one) == b"one"
+        with pytest.raises(NotFound):
+            content(blobs, Digest("0" * 64))
 
 
 def test_a_manifest_that_was_changed_is_refused(server: Server, blobs: FetchedBlobs) -> None:

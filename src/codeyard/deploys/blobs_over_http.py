@@ -20,7 +20,7 @@ from codeyard.artifacts.failures import explained
 from codeyard.artifacts.tree import LIMIT, parse
 from codeyard.deploys.door import Door, Unreachable
 from codeyard.deploys.packing import Broken, Readable, unpacked
-from codeyard.errors import Fault, Invalid
+from codeyard.errors import Denied, Fault, Invalid
 
 _TOGETHER = 1000  # blobs of one request
 _SIZE = 256 << 20  # their bytes, if it is more than one
@@ -92,21 +92,33 @@ class FetchedBlobs:
         if self._local.has(digest):
             return
         with self._fetching:  # of those who ask at once one fetches, and for all of them
-            for deployment, tree in tuple(self._trees.items()):
+            refused: Denied | None = None
+            for deployment, tree in reversed(tuple(self._trees.items())):
                 if self._local.has(digest):
                     return
-                if digest == tree:
-                    self._patiently(lambda deployment=deployment, tree=tree: self._manifest(deployment, tree))  # type: ignore[misc]
-                elif digest in self._blobs_of(deployment, tree):
-                    self._fetch(deployment, tree)
+                try:
+                    self._bring(digest, deployment, tree)
+                except Denied as error:  # that deployment is over; another may be of the same tree
+                    refused = error
+            if refused is not None and not self._local.has(digest):
+                raise refused
+
+    def _bring(self, digest: Digest, deployment: str, tree: Digest) -> None:
+        """Fetch it, if it is of this tree."""
+        if digest == tree:
+            self._patiently(lambda: self._manifest(deployment, tree))
+        elif digest in self._blobs_of(deployment, tree):
+            self._fetch(deployment, tree)
 
     def _blobs_of(self, deployment: str, tree: Digest) -> dict[Digest, int]:
-        if tree not in self._sizes:
+        sizes = self._sizes.get(tree)
+        if sizes is None:
             if not self._local.has(tree):
                 self._patiently(lambda: self._manifest(deployment, tree))
             entries = parse(read(self._local, tree, LIMIT)).entries
-            self._sizes[tree] = {entry.digest: entry.size for entry in entries if entry.digest is not None}
-        return self._sizes[tree]
+            sizes = {entry.digest: entry.size for entry in entries if entry.digest is not None}
+            self._sizes[tree] = sizes
+        return sizes
 
     def _manifest(self, deployment: str, tree: Digest) -> bool:
         with self._door.asked("GET", f"deployments/{deployment}/manifest") as answer:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from codeyard.errors import CodeyardError, Conflict, Denied, Fault, Invalid, NotFound
 
 _ANSWER = 1 << 20  # bytes of an answer that is no blob
+_CONNECT = 10.0  # seconds
 _TIMEOUT = 30.0  # seconds without a byte
 _KINDS: dict[int, type[CodeyardError]] = {400: Invalid, 403: Denied, 404: NotFound, 409: Conflict}
 
@@ -42,7 +43,7 @@ class Door:
         self._tls, self._netloc, self._base = parts.scheme == "https", parts.netloc, parts.path.rstrip("/")
         self._shown = shown
         self._lock = threading.Lock()
-        self._open: set[http.client.HTTPConnection] = set()
+        self._open: dict[http.client.HTTPConnection, socket.socket] = {}
         self.closed = False
 
     def post(self, path: str, told: Mapping[str, Any], timeout: float = _TIMEOUT) -> dict[str, Any]:
@@ -61,8 +62,10 @@ class Door:
         self, method: str, path: str, told: Mapping[str, Any] | None = None, timeout: float = _TIMEOUT
     ) -> Iterator[http.client.HTTPResponse]:
         """The answer, whose body is yet to be read. Unreachable, also where reading it fails; Shut, and others."""
-        connection = self._connection(timeout)
+        connection = self._connection()
+        answer: http.client.HTTPResponse | None = None
         try:
+            self._connect(connection, timeout)
             headers = {"Authorization": f"Bearer {self._shown}", "Content-Type": "application/json"}
             body = None if told is None else json.dumps(told).encode()
             connection.request(method, f"{self._base}/agents/{path}", body, headers)
@@ -75,26 +78,32 @@ class Door:
                 f"server {self.url}", f"it cannot be asked: {_said(error)}.", "See that it runs."
             ) from None
         finally:
+            if answer is not None:
+                answer.close()  # one after which the server hangs up has taken the socket over
             with self._lock:
-                self._open.discard(connection)
+                self._open.pop(connection, None)
             connection.close()
 
     def close(self) -> None:
         with self._lock:
             self.closed = True
-            for connection in self._open:
-                if connection.sock is not None:
-                    with suppress(OSError):
-                        connection.sock.shutdown(socket.SHUT_RDWR)
+            for sock in self._open.values():
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
 
-    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+    def _connection(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
-        connection = kind(self._netloc, timeout=timeout)
+        return kind(self._netloc, timeout=_CONNECT)
+
+    def _connect(self, connection: http.client.HTTPConnection, timeout: float) -> None:
+        """Connect, so that `close` can end what follows."""
+        if not self.closed:
+            connection.connect()
         with self._lock:
-            if self.closed:
+            if self.closed or connection.sock is None:
                 raise Unreachable(f"server {self.url}", "the agent ends.", "Start it again.")
-            self._open.add(connection)
-        return connection
+            connection.sock.settimeout(timeout)
+            self._open[connection] = connection.sock
 
 
 def is_loopback(host: str) -> bool:
