@@ -63,7 +63,7 @@ from codeyard.pipelines.model import ActionType, parse
 from codeyard.pipelines.polling import Polling
 from codeyard.pipelines.runner import Runner
 from codeyard.pipelines.runners import Runners
-from codeyard.pipelines.runs_table import StoredRun
+from codeyard.pipelines.stored import StoredPipeline, StoredRun, StoredVersion
 from codeyard.pipelines.stored_webhooks import StoredWebhooks
 from codeyard.pipelines.webhook_endpoint import WebhookEndpoint
 from codeyard.pipelines.work import Means, Rights, publish
@@ -255,7 +255,7 @@ class _Made:
     async def _job_secrets(self, owner: Owner, run: str) -> Mapping[str, str]:
         """The secret values of an action execution's configuration."""
 
-        def work(tx: Tx) -> tuple[StoredRun, pipelines_table.StoredVersion] | None:
+        def work(tx: Tx) -> tuple[StoredRun, StoredVersion] | None:
             stored = runs_table.load(tx, run)
             if stored is None or stored.owner.account != owner.account:
                 return None
@@ -307,7 +307,7 @@ class _Made:
         await self._control.start(watched.owner, watched.pipeline, begin.given, trigger, required=False)
 
     async def _watched(self) -> Iterable[Watched]:
-        def work(tx: Tx) -> list[tuple[pipelines_table.StoredPipeline, pipelines_table.StoredVersion]]:
+        def work(tx: Tx) -> list[tuple[StoredPipeline, StoredVersion]]:
             found = []
             for stored in pipelines_table.everything(tx):
                 version = pipelines_table.version_of(tx, stored.owner, stored.name, stored.version)
@@ -317,7 +317,7 @@ class _Made:
 
         return [self._watch(stored, version) for stored, version in await self._db.read(work)]
 
-    def _watch(self, stored: pipelines_table.StoredPipeline, version: pipelines_table.StoredVersion) -> Watched:
+    def _watch(self, stored: StoredPipeline, version: StoredVersion) -> Watched:
         secrets: Mapping[str, str] = {}
         if version.secrets is not None:
             secrets = self._sealer.unsealed(stored.owner, stored.name, version.secrets)

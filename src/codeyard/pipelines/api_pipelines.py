@@ -14,8 +14,8 @@ from codeyard.pipelines.action_types import Catalogue
 from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.masking import separated
 from codeyard.pipelines.model import parse
-from codeyard.pipelines.pipelines_table import StoredPipeline, StoredVersion
 from codeyard.pipelines.rules import check
+from codeyard.pipelines.stored import StoredPipeline, StoredVersion
 from codeyard.pipelines.turns import missing
 from codeyard.pipelines.wire import sealed_json, summary
 from codeyard.secrets.sealing import Key

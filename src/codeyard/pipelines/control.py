@@ -19,7 +19,6 @@ from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, jobs_table, objects_table, pipelines_table, runs_table
 from codeyard.pipelines.actions import ErrorCode
-from codeyard.pipelines.executions_table import StoredExecution
 from codeyard.pipelines.happenings import (
     Deleted,
     Event,
@@ -33,11 +32,10 @@ from codeyard.pipelines.happenings import (
     Updated,
 )
 from codeyard.pipelines.model import Declaration, Moment, RetryMode, parse
-from codeyard.pipelines.pipelines_table import StoredPipeline, StoredVersion
 from codeyard.pipelines.runners import Runners
-from codeyard.pipelines.runs_table import StoredRun
 from codeyard.pipelines.starting import digest_of, overrides, variables
 from codeyard.pipelines.state import Kind, RunStatus, Transition, begin
+from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun, StoredVersion
 from codeyard.pipelines.turns import Taken, missing, take, take_held
 from codeyard.store import Database, Duplicate, Tx
 

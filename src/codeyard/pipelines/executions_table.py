@@ -1,9 +1,7 @@
 """The rows of executions: what the state machine knows of each, and what it was started with."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +22,8 @@ from sqlalchemy import (
 
 from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.ident import Owner
-from codeyard.pipelines.state import Execution, execution_json, parse_execution
+from codeyard.pipelines.state import execution_json, parse_execution
+from codeyard.pipelines.stored import StoredExecution
 from codeyard.store import Tx, metadata
 
 executions = Table(
@@ -71,22 +70,6 @@ Index(
     sqlite_where=_e.live.is_(True),
     postgresql_where=_e.live.is_(True),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredExecution:
-    """An execution. `facts`: trigger, variables, overrides, stop reason, revisions, in JSON."""
-
-    owner: Owner
-    pipeline: str
-    execution: Execution
-    started: datetime
-    updated: datetime
-    facts: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        return self.execution.id
 
 
 def put(tx: Tx, stored: StoredExecution, *, new: bool) -> None:

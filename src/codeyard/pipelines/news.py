@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from codeyard.ident import Owner
-from codeyard.pipelines.runs_table import StoredRun
+from codeyard.pipelines.stored import StoredRun
 
 _PIPELINE = "CodePipeline Pipeline Execution State Change"
 _STAGE = "CodePipeline Stage Execution State Change"

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -23,7 +22,8 @@ from sqlalchemy import (
 
 from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.ident import Owner
-from codeyard.pipelines.state import Line, gates_json, parse_gates
+from codeyard.pipelines.state import gates_json, parse_gates
+from codeyard.pipelines.stored import StoredPipeline, StoredVersion
 from codeyard.store import Tx, metadata
 
 pipelines = Table(
@@ -53,36 +53,6 @@ versions = Table(
 )
 _p, _v = pipelines.c, versions.c
 Index("ix_pipelines_region", _p.account, _p.region)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
-    """One version of a definition: the normalised shape with its secrets taken out, which are sealed beside it."""
-
-    version: int
-    created: datetime
-    shape: Mapping[str, Any]
-    secrets: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPipeline:
-    """A pipeline as its row has it; the line has no executions here."""
-
-    owner: Owner
-    name: str
-    created: datetime
-    updated: datetime
-    line: Line
-    tags: Mapping[str, str]
-
-    @property
-    def version(self) -> int:
-        return self.line.version
-
-    @property
-    def arn(self) -> str:
-        return f"arn:aws:codepipeline:{self.owner.region}:{self.owner.account}:{self.name}"
 
 
 def insert(tx: Tx, stored: StoredPipeline, version: StoredVersion) -> None:

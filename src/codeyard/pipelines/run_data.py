@@ -13,8 +13,8 @@ from typing import Any
 from codeyard.artifacts import Digest
 from codeyard.pipelines.actions import Artifact, CloneRef, Outcome, Revision, Told
 from codeyard.pipelines.model import Action, ActionType
-from codeyard.pipelines.runs_table import StoredRun
 from codeyard.pipelines.state import RunStatus
+from codeyard.pipelines.stored import StoredRun
 
 VARIABLES_AT_MOST = 122_880  # bytes of one action's output variables
 

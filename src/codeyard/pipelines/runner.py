@@ -20,7 +20,7 @@ from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Outcome,
 from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.model import ActionType
 from codeyard.pipelines.run_data import VARIABLES_AT_MOST, outcome_data, type_of
-from codeyard.pipelines.runs_table import StoredRun
+from codeyard.pipelines.stored import StoredRun
 from codeyard.pipelines.work import Means, NotOurs, RunWork, prepare
 from codeyard.store import Away
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from codeyard.pipelines.runs_table import StoredRun
+from codeyard.pipelines.stored import StoredRun
 
 
 class Runners:

@@ -6,7 +6,7 @@ and only the runner of the current one writes steps: one that was taken for dead
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.pipelines.model import Moment
 from codeyard.pipelines.state import RunStatus
+from codeyard.pipelines.stored import StoredRun
 from codeyard.store import Tx, metadata
 
 runs = Table(
@@ -59,27 +60,6 @@ Index("ix_pipeline_runs_listed", _r.account, _r.region, _r.pipeline, _r.started,
 Index("ix_pipeline_runs_execution", _r.execution, _r.started, _r.id)
 _busy = _r.status == RunStatus.IN_PROGRESS.value
 Index("ix_pipeline_runs_busy", _r.runner, sqlite_where=_busy, postgresql_where=_busy)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRun:
-    """An action's execution; of a rule `moment` says which condition it belongs to."""
-
-    id: str
-    owner: Owner
-    pipeline: str
-    execution: str
-    stage: str
-    name: str
-    moment: Moment | None
-    started: datetime
-    updated: datetime
-    deadline: datetime
-    status: RunStatus = RunStatus.IN_PROGRESS
-    runner: str | None = None
-    generation: int = 0
-    data: Mapping[str, Any] = field(default_factory=dict)  # see `run_data`
-    answers: tuple[Mapping[str, Any], ...] = ()
 
 
 def insert(tx: Tx, run: StoredRun) -> None:

@@ -13,15 +13,13 @@ from typing import Any
 from codeyard.aws import Refused
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, jobs_table, outbox_table, pipelines_table, runs_table
-from codeyard.pipelines.executions_table import StoredExecution
 from codeyard.pipelines.happenings import AbandonRun, Changed, Effect, Event, RolledBack, StartRun, Updated
 from codeyard.pipelines.model import Action, Declaration, parse
 from codeyard.pipelines.news import News
-from codeyard.pipelines.pipelines_table import StoredPipeline, StoredVersion
 from codeyard.pipelines.progress import advance
 from codeyard.pipelines.run_data import declared_data
-from codeyard.pipelines.runs_table import StoredRun
 from codeyard.pipelines.state import Execution, Kind, Line, RunStatus, Status, named_in
+from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun, StoredVersion
 from codeyard.pipelines.timeouts import timeout_of
 from codeyard.store import Tx
 

@@ -5,11 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from codeyard.pipelines.executions_table import StoredExecution
 from codeyard.pipelines.model import Action, Declaration, ExecutionMode, Moment, Stage
-from codeyard.pipelines.pipelines_table import StoredPipeline
-from codeyard.pipelines.runs_table import StoredRun
 from codeyard.pipelines.state import Execution, Gate, StageRun, Status
+from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun
 
 _CONDITIONS = {
     Moment.BEFORE_ENTRY: "beforeEntryConditionState",

@@ -18,14 +18,13 @@ from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, pipelines_table, runs_table
 from codeyard.pipelines.actions import ActionFailed, Artifact, ErrorCode, Place, SourceOverride, Told
-from codeyard.pipelines.executions_table import StoredExecution
 from codeyard.pipelines.expressions import Unresolved, resolve, resolve_all
 from codeyard.pipelines.masking import secret_values
 from codeyard.pipelines.model import Action, Declaration, parse
 from codeyard.pipelines.run_data import Gathered, artifact_json, gathered, parse_artifact, told_data
-from codeyard.pipelines.runs_table import StoredRun
 from codeyard.pipelines.starting import pinned
 from codeyard.pipelines.state import RunStatus
+from codeyard.pipelines.stored import StoredExecution, StoredRun
 from codeyard.store import Database, Tx, patiently
 
 _ALPHABET = string.ascii_letters + string.digits
