@@ -184,7 +184,7 @@ class Modes:
         except Refused as refused:
             if refused.reason not in _TAKEN:
                 raise
-        return {"stack": stack.id}
+        return {"stack": str(found.get("StackId") or stack.id)}
 
     async def _describe(self, id: str | None = None) -> Mapping[str, Any] | None:
         """The change set. Its own stack's name is left out where an id names it."""
