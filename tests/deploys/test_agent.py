@@ -199,7 +199,7 @@ def test_a_stop_lets_the_event_end_and_goes_back(yard: Yard, lone: AgentProcess,
     until_true((tmp_path / "began").exists)
 
     asked = yard.run(yard.control.stop(OWNER, begun.id))
-    time.sleep(0.3)
+    until_true(lambda: "told to stop" in lone.said())
     (tmp_path / "go").touch()
     ended = yard.ended(begun)
 

@@ -148,11 +148,16 @@ class Agent:
                 self._tasks[id] = task
                 task.add_done_callback(lambda _, known=id: self._tasks.pop(known, None))  # type: ignore[misc]
             if stopping and id in self._works:
-                self._works[id].stop.set()
+                self._stop(self._works[id])
         for id, work in self._works.items():
             if id not in listed and not work.dropped:
                 work.dropped = True
-                work.stop.set()
+                self._stop(work)
+
+    def _stop(self, work: _Work) -> None:
+        if not work.stop.is_set() and work.assignment.deployment in self._tasks:
+            self._say(f"{work.assignment.deployment}: told to stop after the event that runs.", None)
+        work.stop.set()
 
     def _ended_lately(self, id: str) -> bool:
         """An answer may be older than the delivery of an end. Later the server must have lost it: it gets it again."""
