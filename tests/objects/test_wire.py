@@ -104,8 +104,6 @@ def test_settings_that_no_bucket_has_are_told_as_unset(s3: Any, bucket: str) -> 
     with refused("NoSuchLifecycleConfiguration", 404):
         s3.get_bucket_lifecycle_configuration(Bucket=bucket)
     with refused("NotImplemented", 501):
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    with refused("NotImplemented", 501):
         s3.get_bucket_replication(Bucket=bucket)
 
 

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from codeyard.secrets.sealing import Key
 
+NULL = "null"  # the version id of what was put while its bucket kept no versions
+
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
@@ -41,6 +43,14 @@ class Stored:
     about: About = About()
     checksums: Mapping[str, str] = field(default_factory=dict)  # by algorithm (CRC32, …), in base64
     parts: tuple[int, ...] = ()  # the sizes of what it was put together from
+    # Like no other of its key: its id, or what begins with `null`. None: the bucket never kept versions until then.
+    version: str | None = None
+    marker: bool = False  # no object at all, but a mark that it was deleted
+
+    @property
+    def version_id(self) -> str:
+        """As S3 tells it."""
+        return self.version.partition(".")[0] if self.version is not None else NULL
 
 
 class Keys(Protocol):

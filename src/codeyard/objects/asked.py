@@ -25,6 +25,8 @@ _OF_BUCKET = {
     ("GET", "location"): "GetBucketLocation",
     ("GET", "acl"): "GetBucketAcl",
     ("GET", "versioning"): "GetBucketVersioning",
+    ("PUT", "versioning"): "PutBucketVersioning",
+    ("GET", "versions"): "ListObjectVersions",
     ("GET", "uploads"): "ListMultipartUploads",
     ("POST", "delete"): "DeleteObjects",
     ("GET", "policy"): "GetBucketPolicy",
@@ -79,6 +81,14 @@ class Asked:
                 raise _not_allowed()
             raise not_implemented()
         return _OF_COPY.get(name, name) if "x-amz-copy-source" in self.headers else name
+
+    @property
+    def version(self) -> str | None:
+        """The version id that is asked for. InvalidArgument."""
+        version = self.query.get("versionId")
+        if version == "":
+            raise Refused("InvalidArgument", "Version id cannot be the empty string")
+        return version
 
     def number(self, name: str, otherwise: int, low: int, high: int) -> int:
         """A number of the query. InvalidArgument."""

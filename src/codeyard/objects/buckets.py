@@ -8,8 +8,9 @@ from codeyard.artifacts import chunks
 from codeyard.artifacts.buckets import Bucket, Download, Facts, Listed, Note, OpenBucket
 from codeyard.aws import Refused
 from codeyard.errors import CodeyardError, Denied, Fault, Invalid, NotFound
-from codeyard.objects import About, Encryption, Stored
+from codeyard.objects import NULL, About, Encryption, Stored
 from codeyard.objects.directory import ObjectDirectory
+from codeyard.objects.versions import Marked
 
 Permit = Callable[[str, str], None]  # of an action, such as s3:GetObject, and an ARN; Denied
 
@@ -49,16 +50,14 @@ class EmbeddedBucket:
 
     @contextmanager
     def read(self, key: str, version: str | None = None) -> Iterator[Download]:
-        _only_the_newest(key, version)
         with _told(f"reading object {key!r}"):
-            opened = self._objects.open(self._account, self._bucket, self._prefix + key)
+            opened = self._objects.open(self._account, self._bucket, self._prefix + key, version)
         with opened:
             yield Download(opened.stored.size, opened.read(), _facts(opened.stored))
 
     def facts(self, key: str, version: str | None = None) -> Facts:
-        _only_the_newest(key, version)
         with _told(f"asking for object {key!r}"):
-            return _facts(self._objects.head(self._account, self._bucket, self._prefix + key))
+            return _facts(self._objects.head(self._account, self._bucket, self._prefix + key, version))
 
     def write(self, key: str, content: BinaryIO | Iterator[bytes] | bytes, note: Note) -> None:
         # An ACL changes nothing here: what may be done with an object, policies alone say.
@@ -112,14 +111,9 @@ class PermittedBucket:
         yield from self._inner.list(prefix)
 
 
-def _only_the_newest(key: str, version: str | None) -> None:
-    if version not in (None, "null"):
-        why = "NoSuchVersion: The specified version does not exist."
-        raise NotFound(f"object {key!r}", why, "Leave the version out: the buckets of the server keep none.")
-
-
 def _facts(stored: Stored) -> Facts:
-    return Facts(stored.size, stored.etag, None, stored.modified, stored.about.metadata)
+    version = stored.version_id if stored.version_id != NULL else None  # which tells nothing: it may be any
+    return Facts(stored.size, stored.etag, version, stored.modified, stored.about.metadata)
 
 
 @contextmanager
@@ -133,7 +127,7 @@ def _told(what: str) -> Iterator[None]:
 
 def _in_words(what: str, error: Refused) -> CodeyardError:
     why = f"{error.code}: {error.message.rstrip('.')}."
-    if error.status == 404:
+    if error.status == 404 or isinstance(error, Marked):
         return NotFound(what, why, "Check the name of the bucket and the key.")
     if error.status == 403:
         return Denied(what, why, "Check the policy.")

@@ -3,6 +3,8 @@
 ROOT/<account>/<bucket>/bucket.json       what the bucket is; whoever adds to the bucket holds its lock, shared
                        /objects/<path>    an object's file; names.py says where, files.py what is in it
                        /uploads/<id>/     an object that comes in parts; see uploads.py
+                       /versioning        whether objects keep what they were before; see versions.py
+                       /versions/         what they were before
                        /drafts/           where a file has a name for the moment before it replaces another
 """
 
@@ -13,19 +15,22 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from codeyard.artifacts.failures import explain, explained
 from codeyard.artifacts.removal import remove_tree
 from codeyard.aws import Refused
-from codeyard.objects import About, Keys, Stored
+from codeyard.errors import Fault
+from codeyard.objects import NULL, About, Keys, Stored
 from codeyard.objects.files import Draft, Opened
 from codeyard.objects.listing import Page, keys_from, page
 from codeyard.objects.names import Name, bucket_name, key_name, parse, path_of
+from codeyard.objects.placing import place as placed
+from codeyard.objects.placing import settle, unplace
+from codeyard.objects.versions import History, Marked, Versioning, VersionPage, fresh, version_page
 
-_TRIES = 100
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 
@@ -85,7 +90,7 @@ class ObjectDirectory:
                     raise
                 text = "Your previous request to create the named bucket succeeded and you already own it."
                 raise Refused("BucketAlreadyOwnedByYou", text, 409) from None
-            _settle(place)
+            settle(place)
         return bucket
 
     def remove(self, account: str, name: str) -> None:
@@ -93,11 +98,34 @@ class ObjectDirectory:
         self.bucket(account, name)
         place = self._place(account, name)
         with self._holding(account, name, fcntl.LOCK_EX):
-            if next(keys_from(_Reader(place / "objects").names, b"", b""), None) is not None:
+            if next(keys_from(_Reader(place / "objects").names, b"", b""), None) is not None or any(
+                not History(place, key.decode()).empty()
+                for key in keys_from(_Reader(place / "versions").names, b"", b"")
+            ):
                 raise Refused("BucketNotEmpty", "The bucket you tried to delete is not empty", 409)
             gone = place.with_name(f".{os.urandom(8).hex()}")
             place.rename(gone)
         remove_tree(gone)
+
+    def versioning(self, account: str, bucket: str) -> Versioning | None:
+        """None also if there is no such bucket."""
+        try:
+            return Versioning((self._place(account, bucket) / "versioning").read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def set_versioning(self, account: str, bucket: str, versioning: Versioning) -> None:
+        """From now on. NoSuchBucket."""
+        place = self._place(account, bucket)
+        with self._holding(account, bucket, fcntl.LOCK_EX), explained("changing a bucket"):
+            (place / "drafts").mkdir(mode=0o700, exist_ok=True)
+            draft = place / "drafts" / os.urandom(16).hex()
+            with draft.open("x") as file:
+                file.write(versioning)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(place / "versioning")
+            settle(place)
 
     # ── objects ──
 
@@ -124,47 +152,65 @@ class ObjectDirectory:
         condition: Condition | None = None,
     ) -> Stored:
         """The draft becomes the object, replacing what had the key. NoSuchBucket, PreconditionFailed."""
-        target = self._object(account, bucket, key)
-        stored = Stored(
-            key_name(key), draft.size, etag or draft.md5.hex(), self._now(), draft.about, checksums or {}, parts
-        )
+        whole, sums = etag or draft.md5.hex(), checksums or {}
         with explained("writing an object"):
-            draft.finish(stored, _bound(account, bucket, key))
-            with self._holding(account, bucket, fcntl.LOCK_EX if condition else fcntl.LOCK_SH):
-                if condition is not None:
-                    self._check(account, bucket, key, condition)
-                _place(draft, target)
-        return stored
+            while True:
+                versioning = self.versioning(account, bucket)
+                stored = Stored(
+                    key_name(key), draft.size, whole, self._now(), draft.about, sums, parts, fresh(versioning)
+                )  # fmt: skip
+                draft.finish(stored, _bound(account, bucket, key))
+                with self._changing(account, bucket, versioning, alone=condition is not None) as unchanged:
+                    if not unchanged:
+                        continue
+                    if condition is not None:
+                        self._check(account, bucket, key, condition)
+                    if versioning is None:
+                        placed(draft, self._object(account, bucket, key))
+                    else:
+                        self._history(account, bucket, key).put(draft, stored)
+                    return stored
 
-    def open(self, account: str, bucket: str, key: str) -> Opened:
-        """NoSuchBucket, NoSuchKey."""
-        target = self._object(account, bucket, key)
+    def open(self, account: str, bucket: str, key: str, version: str | None = None) -> Opened:
+        """An object, or a version of it. NoSuchBucket, NoSuchKey, NoSuchVersion, Marked."""
         try:
-            return Opened(target, _bound(account, bucket, key), self._keys)
+            if version is not None:
+                return self._open_version(account, bucket, key, version)
+            found = Opened(self._object(account, bucket, key), _bound(account, bucket, key), self._keys)
         except FileNotFoundError:
             self.bucket(account, bucket)
-            raise Refused("NoSuchKey", "The specified key does not exist.", 404) from None
+            if self.versioning(account, bucket) is not None:
+                self._check_mark(account, bucket, key)
+            raise _no_key() from None
         except OSError as error:
             raise explain("reading an object", error) from error
+        return self._named(found, account, bucket)
 
-    def head(self, account: str, bucket: str, key: str) -> Stored:
-        """NoSuchBucket, NoSuchKey."""
-        with self.open(account, bucket, key) as found:
+    def head(self, account: str, bucket: str, key: str, version: str | None = None) -> Stored:
+        """As `open`."""
+        with self.open(account, bucket, key, version) as found:
             return found.stored
 
-    def delete(self, account: str, bucket: str, key: str) -> None:
-        """Nothing if there is no such object. NoSuchBucket."""
-        self.bucket(account, bucket)
-        target = self._object(account, bucket, key)
-        top = str(self._place(account, bucket) / "objects")
-        with explained("removing an object"), suppress(FileNotFoundError):
-            os.unlink(target)  # noqa: PTH108
-            place = os.path.dirname(target)  # noqa: PTH120
-            _settle(place)
-            with suppress(OSError):  # not empty
-                while place != top:
-                    os.rmdir(place)  # noqa: PTH106
-                    place = os.path.dirname(place)  # noqa: PTH120
+    def delete(self, account: str, bucket: str, key: str, version: str | None = None) -> Stored | None:
+        """Remove an object or, of a bucket with versions, mark it deleted; or remove a version of it. Nothing if it is
+        not there. The mark that was made, or the version that was removed. NoSuchBucket."""
+        key_name(key)
+        while True:
+            versioning = self.versioning(account, bucket)
+            with (
+                self._changing(account, bucket, versioning) as unchanged,
+                explained("removing an object"),
+            ):
+                if not unchanged:
+                    continue
+                if versioning is None:
+                    if version in (None, NULL):
+                        top = str(self._place(account, bucket) / "objects")
+                        unplace(self._object(account, bucket, key), top)
+                    return None
+                if version is not None:
+                    return self._history(account, bucket, key).remove(version)
+                return self._mark(account, bucket, key, versioning)
 
     def list(
         self, account: str, bucket: str, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
@@ -177,6 +223,21 @@ class ObjectDirectory:
             with suppress(Refused):
                 shown.append(self.head(account, bucket, key))
         return tuple(shown), found
+
+    def list_versions(
+        self,
+        account: str,
+        bucket: str,
+        prefix: str = "",
+        delimiter: str = "",
+        after: tuple[str, str | None] = ("", None),
+        limit: int = 1000,
+    ) -> VersionPage:
+        """See `version_page`. NoSuchBucket."""
+        place = self._place(account, bucket)
+        with self._holding(account, bucket, fcntl.LOCK_SH):
+            read = _Reader(place / "objects", place / "versions").names
+            return version_page(read, lambda key: History(place, key).all(), prefix, delimiter, after, limit)
 
     # ── places ──
 
@@ -212,6 +273,41 @@ class ObjectDirectory:
     def _object(self, account: str, bucket: str, key: str) -> str:
         return f"{self._place(account, bucket)}/objects/{path_of(key_name(key))}"
 
+    def _history(self, account: str, bucket: str, key: str) -> History:
+        return History(self._place(account, bucket), key_name(key))
+
+    def _open_version(self, account: str, bucket: str, key: str, version: str) -> Opened:
+        with self._holding(account, bucket, fcntl.LOCK_SH):
+            path = self._history(account, bucket, key).find(version)
+            if path is None:
+                raise Refused("NoSuchVersion", "The specified version does not exist.", 404)
+            found = Opened(path, _bound(account, bucket, key), self._keys)
+        if found.stored.marker or found.stored.version_id != version:
+            found.close()
+            if found.stored.marker:
+                raise Marked(found.stored, True)
+            raise Fault(f"object file {path}", "it is another version's.", "Restore it from a backup.")
+        return self._named(found, account, bucket)
+
+    def _named(self, found: Opened, account: str, bucket: str) -> Opened:
+        """What was put before the bucket kept versions has one since."""
+        if found.stored.version is None and self.versioning(account, bucket) is not None:
+            found.stored = replace(found.stored, version=NULL)
+        return found
+
+    def _check_mark(self, account: str, bucket: str, key: str) -> None:
+        with self._holding(account, bucket, fcntl.LOCK_SH):
+            newest = next(self._history(account, bucket, key).all(), None)
+        if newest is not None and newest.marker:
+            raise Marked(newest, False)
+
+    def _mark(self, account: str, bucket: str, key: str, versioning: Versioning) -> Stored:
+        marker = Stored(key, 0, "", self._now(), version=fresh(versioning), marker=True)
+        with Draft(self._place(account, bucket) / "drafts", About(), None) as draft:
+            draft.finish(marker, _bound(account, bucket, key))
+            self._history(account, bucket, key).mark(draft, marker)
+        return marker
+
     def _read(self, account: str, name: str) -> Bucket | None:
         try:
             known = json.loads((self._account(account) / name / "bucket.json").read_bytes())
@@ -220,16 +316,26 @@ class ObjectDirectory:
             return None
 
     def _check(self, account: str, bucket: str, key: str, condition: Condition) -> None:
-        try:
-            etag = self.head(account, bucket, key).etag
-        except Refused:
+        try:  # and not `head`, which may want to hold the bucket, as who called this does
+            with Opened(self._object(account, bucket, key), _bound(account, bucket, key), self._keys) as found:
+                etag = found.stored.etag
+        except FileNotFoundError:
             if condition.etag is not None:
-                raise
+                raise _no_key() from None
             return
         if condition.absent or condition.etag != etag:
             raise Refused(
                 "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", 412
             )  # fmt: skip
+
+    @contextmanager
+    def _changing(
+        self, account: str, bucket: str, versioning: Versioning | None, *, alone: bool = False
+    ) -> Iterator[bool]:
+        """Hold the bucket as a change of objects has to, and say whether it is still as it was seen. NoSuchBucket."""
+        how = fcntl.LOCK_EX if alone or versioning is not None else fcntl.LOCK_SH
+        with self._holding(account, bucket, how):
+            yield self.versioning(account, bucket) is versioning
 
     @contextmanager
     def _holding(self, account: str, bucket: str, how: int) -> Iterator[None]:
@@ -252,68 +358,32 @@ def _no_bucket() -> Refused:
     return Refused("NoSuchBucket", "The specified bucket does not exist", 404)
 
 
-class _Reader:
-    """Directories of a bucket, each read once for one list."""
+def _no_key() -> Refused:
+    return Refused("NoSuchKey", "The specified key does not exist.", 404)
 
-    def __init__(self, objects: Path) -> None:
-        self._objects, self._known = str(objects), dict[str, list[Name]]()
+
+class _Reader:
+    """Directories of a bucket, each read once for one list; where there are several trees, as if they were one."""
+
+    def __init__(self, *trees: Path) -> None:
+        self._trees, self._known = trees, dict[str, list[Name]]()
 
     def names(self, place: str) -> list[Name]:
         if place not in self._known:
-            try:
-                found = [name for text in os.listdir(f"{self._objects}/{place}") if (name := parse(text)) is not None]
-            except FileNotFoundError:  # it was emptied meanwhile
-                found = []
+            found = {name for tree in self._trees for text in _listed(f"{tree}/{place}") if (name := parse(text))}
             self._known[place] = sorted(found)
         return self._known[place]
 
 
+def _listed(place: str) -> list[str]:
+    try:
+        return os.listdir(place)
+    except FileNotFoundError:  # it was emptied meanwhile
+        return []
+
+
 def _bound(account: str, bucket: str, key: str) -> bytes:
     return f"{account}/{bucket}/{key}".encode()
-
-
-def _place(draft: Draft, target: str) -> None:
-    """Give the draft its name, in directories that others may remove at any moment, because they became empty."""
-    place = os.path.dirname(target)  # noqa: PTH120
-    for left in range(_TRIES, 0, -1):
-        try:
-            draft.replace(target)
-            _settle(place)
-            return
-        except FileNotFoundError:
-            if left == 1:
-                raise
-            _make_directories(place)
-
-
-def _make_directories(place: str) -> None:
-    """As `mkdir -p`, and without recursion: there may be a thousand."""
-    missing = []
-    while True:
-        try:
-            os.mkdir(place, 0o700)  # noqa: PTH102
-            break
-        except FileExistsError:
-            break
-        except FileNotFoundError:
-            missing.append(place)
-            place = os.path.dirname(place)  # noqa: PTH120
-    for inner in reversed(missing):
-        try:
-            os.mkdir(inner, 0o700)  # noqa: PTH102
-        except FileExistsError:
-            pass
-        except FileNotFoundError:  # removed again: the next try makes it
-            return
-
-
-def _settle(place: str | Path) -> None:
-    """Have the names in a directory on the disk."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _same(descriptor: int, path: Path) -> bool:

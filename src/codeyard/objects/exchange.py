@@ -7,13 +7,14 @@ from email.utils import format_datetime
 
 from codeyard.aws import Caller, Identities, Refused
 from codeyard.aws.sigv4 import Verified
-from codeyard.objects import About, Encryption
+from codeyard.objects import About, Encryption, Stored
 from codeyard.objects.asked import Asked, not_implemented
 from codeyard.objects.body import PATIENCE, Body, Receive
 from codeyard.objects.files import Opened
 
 _KEPT = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
 _META = "x-amz-meta-"
+VERSION = "x-amz-version-id"
 _METADATA_AT_MOST = 2048  # bytes
 _SSE = "x-amz-server-side-encryption"
 _ALGORITHMS = {"AES256": "AES256", "aws:kms": "aws:kms", "aws:kms:dsse": "aws:kms:dsse"}
@@ -110,6 +111,11 @@ def shown(told: About) -> dict[str, str]:
     """What was told at the put, as headers of an answer."""
     metadata = {f"{_META}{name}": value for name, value in told.metadata.items()}
     return {"content-type": "binary/octet-stream", **told.headers, **metadata, **sealed(told)}
+
+
+def versioned(stored: Stored) -> dict[str, str]:
+    """Its version id, as a header, if its bucket keeps versions."""
+    return {VERSION: stored.version_id} if stored.version is not None else {}
 
 
 def sealed(told: About) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Draft:
         self._file, self._named = _new(drafts, self._step)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.size = 0
+        self._end: int | None = None  # of the bytes, once they are all there
 
     @property
     def md5(self) -> bytes:
@@ -51,13 +52,17 @@ class Draft:
         self._all(self._sealer.update(piece) if self._sealer is not None else piece)
 
     def finish(self, stored: Stored, place: bytes) -> None:
-        """The last bytes, and what is known; all of it is on the disk then."""
+        """The last bytes, and what is known; all of it is on the disk then. Done again, other things are known."""
         known: dict[str, Any] = asdict(stored) | {"modified": stored.modified.isoformat()}
+        if self._end is None:
+            self._all(self._sealer.finish() if self._sealer is not None else b"")
+            self._end = self._file.tell()
+        self._file.seek(self._end)
+        self._file.truncate()
         if self._sealer is not None:
             assert self._keys is not None
-            self._all(self._sealer.finish())
             key = self._keys.newest()
-            known["sealed"] = {"by": key.id, "key": self._sealer.key(key, _bound(place, stored.size))}
+            known["sealed"] = {"by": key.id, "key": self._sealer.key(key, _bound(place, stored.size, stored.version))}
         text = json.dumps(known).encode()
         self._all(text + _END.pack(len(text), _MARK))
         os.fsync(self._file.fileno())
@@ -120,7 +125,7 @@ class Opened:
             if self._keys is None:
                 raise Fault("the object store", "it has no keys to decrypt by.", "Give it its vault.")
             key = self._keys.get(sealed["by"])
-            bound = _bound(self._place, self.stored.size)
+            bound = _bound(self._place, self.stored.size, self._known.get("version"))
             yield from opened(self._pread, self.stored.size, start, length, sealed["key"], key, bound)
             return
         while length > 0:
@@ -154,9 +159,10 @@ def _new(directory: Path, path: str) -> tuple[FileIO, bool]:
     return FileIO(os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb"), True
 
 
-def _bound(place: bytes, size: int) -> bytes:
-    """What the key is bound to: whose object it is, and its length, so that nothing can be cut off."""
-    return b"codeyard object\0%b\0%d" % (place, size)
+def _bound(place: bytes, size: int, version: str | None) -> bytes:
+    """What the key is bound to: whose object it is, and its length, so that nothing can be cut off; and its version."""
+    kind = b"object" if version is None else b"version\0%b" % version.encode()
+    return b"codeyard %b\0%b\0%d" % (kind, place, size)
 
 
 def _known(descriptor: int, path: str) -> dict[str, Any]:
@@ -184,4 +190,6 @@ def _stored(known: dict[str, Any]) -> Stored:
         about=About(about["headers"], about["metadata"], encryption),
         checksums=known["checksums"],
         parts=tuple(known["parts"]),
+        version=known.get("version"),
+        marker=known.get("marker", False),
     )

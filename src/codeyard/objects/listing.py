@@ -74,6 +74,12 @@ def page(read: Directory, prefix: str, delimiter: str, after: str, limit: int) -
             return Page(tuple(keys), tuple(prefixes), None)
 
 
+def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    """What a key that begins with `prefix` is rolled up to."""
+    found = _common(key.encode(), prefix.encode(), delimiter.encode())
+    return found.decode() if found is not None else None
+
+
 def _common(key: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:
     at = key.find(delimiter, len(prefix)) if delimiter else -1
     return None if at < 0 else key[: at + len(delimiter)]

@@ -18,11 +18,13 @@ from codeyard.objects import Encryption
 from codeyard.objects.asked import Asked, asked, not_implemented
 from codeyard.objects.body import PATIENCE, Gone, Receive
 from codeyard.objects.directory import ObjectDirectory
-from codeyard.objects.exchange import Answer, Content, Exchange
+from codeyard.objects.exchange import Answer, Content, Exchange, http_date
 from codeyard.objects.old_links import is_old_link, verify_old_link
+from codeyard.objects.versions import Marked
 from codeyard.objects.wire_buckets import BucketOperations
 from codeyard.objects.wire_objects import Absent, ObjectOperations, nothing
 from codeyard.objects.wire_uploads import UploadOperations
+from codeyard.objects.wire_versions import VersionOperations, marked
 from codeyard.objects.xml import document
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,8 @@ class S3:
         self._identities, self._domains, self._now, self._patience = identities, domains, now, patience
         sources = ObjectOperations(objects, usual, absent)
         uploads = UploadOperations(objects, sources, usual)
-        self._operations = BucketOperations(objects).by_name() | sources.by_name() | uploads.by_name()
+        buckets, versions = BucketOperations(objects), VersionOperations(objects)
+        self._operations = buckets.by_name() | versions.by_name() | sources.by_name() | uploads.by_name()
 
     @property
     def operations(self) -> frozenset[str]:
@@ -125,7 +128,9 @@ def _refusal(error: Refused, request: Request, id: str) -> Answer:
         [("Code", code), ("Message", error.message), ("Resource", _plain(request.path)), ("RequestId", id)],
         plain=True,
     )
-    headers = {"content-type": "application/xml"}
+    headers = {"content-type": "application/xml", **(marked(error.marker) if isinstance(error, Marked) else {})}
+    if isinstance(error, Marked) and error.named:
+        headers |= {"allow": "DELETE", "last-modified": http_date(error.marker.modified)}
     if request.header("content-length") not in (None, "0") or request.header("transfer-encoding"):
         headers["connection"] = "close"  # the body may not have been read, and is not waited for
     return Answer(status, headers, content)

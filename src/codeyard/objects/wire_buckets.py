@@ -11,7 +11,7 @@ from codeyard.objects.body import XML_AT_MOST
 from codeyard.objects.directory import ObjectDirectory
 from codeyard.objects.exchange import Answer, Exchange, iso_date
 from codeyard.objects.listing import Page
-from codeyard.objects.xml import Tag, children, document, parse, text
+from codeyard.objects.xml import Tag, document, parse, text
 
 _PAGE = 1000
 _XML = {"content-type": "application/xml"}
@@ -58,7 +58,6 @@ class BucketOperations:
             "DeleteBucket": self.delete_bucket,
             "GetBucketLocation": self.get_bucket_location,
             "GetBucketAcl": self.get_bucket_acl,
-            "GetBucketVersioning": self.get_bucket_versioning,
             "ListObjects": self.list_objects,
             "ListObjectsV2": self.list_objects_v2,
             **dict.fromkeys(_UNSET, self.get_what_is_unset),
@@ -78,7 +77,7 @@ class BucketOperations:
         ]
         more = _sealed(wanted[limit - 1].name) if len(wanted) > limit else None
         tags: list[Tag] = [
-            ("Owner", _owner(exchange)),
+            owner(exchange),
             ("Buckets", buckets),
             ("ContinuationToken", more),
             ("Prefix", prefix or None),
@@ -122,11 +121,6 @@ class BucketOperations:
         await asyncio.to_thread(self._objects.bucket, exchange.account, exchange.asked.bucket)
         return Answer(200, _XML, full_control(exchange))
 
-    async def get_bucket_versioning(self, exchange: Exchange) -> Answer:
-        await exchange.allow("GetBucketVersioning")
-        await asyncio.to_thread(self._objects.bucket, exchange.account, exchange.asked.bucket)
-        return Answer(200, _XML, document("VersioningConfiguration", []))
-
     async def get_what_is_unset(self, exchange: Exchange) -> Answer:
         code, message, action = _UNSET[exchange.asked.operation]
         await exchange.allow(action)
@@ -166,7 +160,8 @@ class BucketOperations:
         objects, found = await asyncio.to_thread(
             self._objects.list, exchange.account, asked.bucket, prefix, delimiter, after, min(limit, _PAGE)
         )
-        owner = asked.query.get("list-type") != "2" or asked.query.get("fetch-owner") == "true"
+        told = asked.query.get("list-type") != "2" or asked.query.get("fetch-owner") == "true"
+        whose = [owner(exchange)] if told else []
         tags: list[Tag] = [
             ("Name", asked.bucket),
             ("Prefix", encoded(prefix)),
@@ -174,7 +169,7 @@ class BucketOperations:
             ("MaxKeys", limit),
             ("EncodingType", asked.query.get("encoding-type")),
             ("IsTruncated", found.last is not None),
-            *(("Contents", _contents(one, encoded, exchange if owner else None)) for one in objects),
+            *(("Contents", [*contents(one, encoded), *whose]) for one in objects),
             *prefixes(found.prefixes, encoded),
         ]
         return encoded, tags, found
@@ -199,41 +194,27 @@ def full_control(exchange: Exchange) -> bytes:
     content = document(
         "AccessControlPolicy",
         [
-            ("Owner", _owner(exchange)),
-            ("AccessControlList", [("Grant", [("Grantee", _owner(exchange)), ("Permission", "FULL_CONTROL")])]),
+            owner(exchange),
+            ("AccessControlList", [("Grant", [("Grantee", owner(exchange)[1]), ("Permission", "FULL_CONTROL")])]),
         ],
     )
     return content.replace(b"<Grantee>", f"<Grantee {xsi}>".encode())
 
 
-def keys_to_delete(content: bytes) -> tuple[list[str], bool]:
-    """The keys of a DeleteObjects, and whether it wants to hear of errors only. MalformedXML, NotImplemented."""
-    root = parse(content, "Delete")
-    keys = []
-    for named in children(root, "Object"):
-        key = text(named, "Key")
-        if not key or text(named, "VersionId") not in (None, "", "null"):
-            raise Refused("MalformedXML", "An Object needs a Key, and there are no versions here.")
-        keys.append(key)
-    if not 1 <= len(keys) <= _PAGE:
-        raise Refused("MalformedXML", f"There must be 1 to {_PAGE} objects.")
-    return keys, (text(root, "Quiet") or "").lower() == "true"
-
-
-def _contents(one: Stored, encoded: Callable[[str], str], exchange: Exchange | None) -> list[Tag]:
+def contents(one: Stored, encoded: Callable[[str], str]) -> list[Tag]:
+    """An object in a list."""
     return [
         ("Key", encoded(one.key)),
         ("LastModified", iso_date(one.modified)),
         ("ETag", f'"{one.etag}"'),
         *(("ChecksumAlgorithm", name) for name in one.checksums),
         ("Size", one.size),
-        ("Owner", _owner(exchange) if exchange is not None else None),
         ("StorageClass", "STANDARD"),
     ]
 
 
-def _owner(exchange: Exchange) -> list[Tag]:
-    return [("ID", exchange.account), ("DisplayName", exchange.account)]
+def owner(exchange: Exchange) -> Tag:
+    return ("Owner", [("ID", exchange.account), ("DisplayName", exchange.account)])
 
 
 def _sealed(text: str) -> str:

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from codeyard.aws import Refused
 from codeyard.objects import About, Encryption, Stored
 from codeyard.objects.body import PUT_AT_MOST, XML_AT_MOST, Body, told_checksums, too_large
 from codeyard.objects.conditions import Fate, fate, part_of
 from codeyard.objects.directory import Condition, ObjectDirectory
-from codeyard.objects.exchange import Answer, Content, Exchange, about, http_date, iso_date, sealed, shown
+from codeyard.objects.exchange import Answer, Content, Exchange, about, http_date, iso_date, sealed, shown, versioned
 from codeyard.objects.files import Draft, Opened
 from codeyard.objects.names import key_name
-from codeyard.objects.wire_buckets import full_control, keys_to_delete
+from codeyard.objects.versions import Marked
+from codeyard.objects.wire_buckets import full_control
+from codeyard.objects.wire_versions import deleted, keys_to_delete, removed
 from codeyard.objects.xml import Tag, document
 
 _XML = {"content-type": "application/xml"}
@@ -51,14 +53,14 @@ class ObjectOperations:
 
     async def get_object(self, exchange: Exchange) -> Answer:
         with ExitStack() as stack:
-            opened = stack.enter_context(await self.found(exchange, exchange.asked.bucket, exchange.asked.key))
+            opened = stack.enter_context(await self._asked_for(exchange))
             answer = _read(exchange, opened)
             if isinstance(answer.content, Content):
                 stack.pop_all()  # whoever sends it closes it
             return answer
 
     async def head_object(self, exchange: Exchange) -> Answer:
-        with await self.found(exchange, exchange.asked.bucket, exchange.asked.key) as opened:
+        with await self._asked_for(exchange) as opened:
             answer = _read(exchange, opened)
             return Answer(answer.status, answer.headers)
 
@@ -75,7 +77,8 @@ class ObjectOperations:
                     exchange.account, asked.bucket, asked.key, draft, checksums=sums, condition=condition
                 )
             )
-        return Answer(200, {"etag": f'"{stored.etag}"', **summed(stored), **sealed(stored.about)})
+        headers = {"etag": f'"{stored.etag}"', **versioned(stored), **summed(stored), **sealed(stored.about)}
+        return Answer(200, headers)
 
     async def copy_object(self, exchange: Exchange) -> Answer:
         asked = exchange.asked
@@ -85,34 +88,32 @@ class ObjectOperations:
         directive = asked.headers.get("x-amz-metadata-directive", "COPY")
         if directive not in ("COPY", "REPLACE"):
             raise Refused("InvalidArgument", "Unknown metadata directive.")
-        bucket, key = source_of(asked.headers)
-        if (bucket, key) == (asked.bucket, asked.key) and directive == "COPY" and told.encryption == self._usual:
+        bucket, key, version = source = source_of(asked.headers)
+        if source == (asked.bucket, asked.key, None) and directive == "COPY" and told.encryption == self._usual:
             raise Refused(
                 "InvalidRequest",
                 "This copy request is illegal because it is trying to copy an object to itself without changing the "
                 "object's metadata, storage class, website redirect location or encryption attributes.",
             )
-        with await self.copied(exchange, bucket, key) as source:
-            if source.stored.size > PUT_AT_MOST:
-                raise too_large(source.stored.size, PUT_AT_MOST)
+        with await self.copied(exchange, bucket, key, version) as opened:
+            of = opened.stored
+            if of.size > PUT_AT_MOST:
+                raise too_large(of.size, PUT_AT_MOST)
             if directive == "COPY":
-                told = About(source.stored.about.headers, source.stored.about.metadata, told.encryption)
+                told = About(of.about.headers, of.about.metadata, told.encryption)
             with await asyncio.to_thread(self._objects.draft, exchange.account, asked.bucket, told) as draft:
-                await pour(source.read(), draft.write)
-                whole = not source.stored.etag.count("-")
-                sums = dict(source.stored.checksums) if whole else {}
+                await pour(opened.read(), draft.write)
+                sums = {} if "-" in of.etag else dict(of.checksums)
                 stored = await asyncio.to_thread(
                     lambda: self._objects.put(exchange.account, asked.bucket, asked.key, draft, checksums=sums)
                 )
         tags: list[Tag] = [("LastModified", iso_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
-        return Answer(200, {**_XML, **sealed(stored.about)}, document("CopyObjectResult", tags))
+        headers = {**_XML, **copied_version(of), **versioned(stored), **sealed(stored.about)}
+        return Answer(200, headers, document("CopyObjectResult", tags))
 
     async def delete_object(self, exchange: Exchange) -> Answer:
-        asked = exchange.asked
-        _no_version(asked.query.get("versionId"))
-        await exchange.allow("DeleteObject", asked.key)
-        await asyncio.to_thread(self._objects.delete, exchange.account, asked.bucket, key_name(asked.key))
-        return Answer(204)
+        version = exchange.asked.version
+        return Answer(204, removed(version, await self._delete(exchange, exchange.asked.key, version)))
 
     async def delete_objects(self, exchange: Exchange) -> Answer:
         asked = exchange.asked
@@ -122,53 +123,71 @@ class ObjectOperations:
         keys, quiet = keys_to_delete(await exchange.xml(XML_AT_MOST))
         await asyncio.to_thread(self._objects.bucket, exchange.account, asked.bucket)
         tags: list[Tag] = []
-        for key in keys:
+        for key, version in keys:
             try:
-                await exchange.allow("DeleteObject", key)
-                await asyncio.to_thread(self._objects.delete, exchange.account, asked.bucket, key_name(key))
+                result = await self._delete(exchange, key, version)
             except Refused as error:
                 code = "AccessDenied" if error.code == "AccessDeniedException" else error.code
-                tags.append(("Error", [("Key", key), ("Code", code), ("Message", error.message)]))
+                told: list[Tag] = [("Key", key), ("VersionId", version), ("Code", code), ("Message", error.message)]
+                tags.append(("Error", told))
             else:
-                tags += [] if quiet else [("Deleted", [("Key", key)])]
+                tags += [] if quiet else [deleted(key, version, result)]
         return Answer(200, _XML, document("DeleteResult", tags))
 
     async def get_object_acl(self, exchange: Exchange) -> Answer:
-        await exchange.allow("GetObjectAcl", exchange.asked.key)
-        await asyncio.to_thread(self._objects.head, exchange.account, exchange.asked.bucket, exchange.asked.key)
+        await self._check(exchange, "Acl")
         return Answer(200, _XML, full_control(exchange))
 
     async def get_object_tagging(self, exchange: Exchange) -> Answer:
-        await exchange.allow("GetObjectTagging", exchange.asked.key)
-        await asyncio.to_thread(self._objects.head, exchange.account, exchange.asked.bucket, exchange.asked.key)
+        await self._check(exchange, "Tagging")
         return Answer(200, _XML, document("Tagging", [("TagSet", [])]))
 
-    async def copied(self, exchange: Exchange, bucket: str, key: str) -> Opened:
+    async def copied(self, exchange: Exchange, bucket: str, key: str, version: str | None) -> Opened:
         """The object that a copy is made of, if the request's conditions for it hold."""
-        opened = await self.found(exchange, bucket, key)
+        try:
+            opened = await self.found(exchange, bucket, key, version)
+        except Marked as error:
+            if not error.named:
+                raise
+            text = "The source of a copy request may not specifically refer to a delete marker by version id."
+            raise Refused("InvalidRequest", text) from None
         if fate(exchange.asked.headers, opened.stored, "x-amz-copy-source-") is not Fate.SEND:
             opened.close()
             raise _failed()
         return opened
 
-    async def found(self, exchange: Exchange, bucket: str, key: str) -> Opened:
+    async def found(self, exchange: Exchange, bucket: str, key: str, version: str | None) -> Opened:
         """The object. Who may not list the bucket is not told that it is not there: AccessDenied, as of S3."""
-        _no_version(exchange.asked.query.get("versionId"))
-        await exchange.allow("GetObject", key, bucket)
+        await exchange.allow("GetObject" if version is None else "GetObjectVersion", key, bucket)
         try:
-            return await self._opened(exchange.account, bucket, key_name(key))
+            return await self._opened(exchange.account, bucket, key_name(key), version)
         except Refused as error:
-            if error.code == "NoSuchKey":
+            if error.code in ("NoSuchKey", "NoSuchVersion"):
                 await exchange.allow("ListBucket", None, bucket)
             raise
 
-    async def _opened(self, account: str, bucket: str, key: str) -> Opened:
+    async def _asked_for(self, exchange: Exchange) -> Opened:
+        asked = exchange.asked
+        return await self.found(exchange, asked.bucket, asked.key, asked.version)
+
+    async def _opened(self, account: str, bucket: str, key: str, version: str | None) -> Opened:
         try:
-            return await asyncio.to_thread(self._objects.open, account, bucket, key)
+            return await asyncio.to_thread(self._objects.open, account, bucket, key, version)
         except Refused as error:
-            if error.code != "NoSuchKey" or not await self._absent(account, bucket, key):
+            if error.code != "NoSuchKey" or version is not None or not await self._absent(account, bucket, key):
                 raise
         return await asyncio.to_thread(self._objects.open, account, bucket, key)
+
+    async def _delete(self, exchange: Exchange, key: str, version: str | None) -> Stored | None:
+        await exchange.allow("DeleteObject" if version is None else "DeleteObjectVersion", key)
+        bucket = exchange.asked.bucket
+        return await asyncio.to_thread(self._objects.delete, exchange.account, bucket, key, version)
+
+    async def _check(self, exchange: Exchange, what: str) -> None:
+        asked = exchange.asked
+        version = asked.version
+        await exchange.allow(f"GetObject{what}" if version is None else f"GetObjectVersion{what}", asked.key)
+        await asyncio.to_thread(self._objects.head, exchange.account, asked.bucket, asked.key, version)
 
 
 async def fill(draft: Draft, body: Body) -> dict[str, str]:
@@ -199,15 +218,20 @@ async def pour(pieces: Iterator[bytes], write: Callable[[bytes], None]) -> None:
         pass
 
 
-def source_of(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Bucket and key of x-amz-copy-source. InvalidArgument."""
-    path, _, version = headers["x-amz-copy-source"].partition("?")
-    _no_version(version.removeprefix("versionId=") or None)
+def source_of(headers: Mapping[str, str]) -> tuple[str, str, str | None]:
+    """Bucket, key and version id of x-amz-copy-source. InvalidArgument."""
+    path, _, query = headers["x-amz-copy-source"].partition("?")
+    name, _, version = query.partition("=")
     with suppress(UnicodeDecodeError):
         bucket, _, key = unquote_to_bytes(path).decode().removeprefix("/").partition("/")
-        if bucket and key:
-            return bucket, key
+        if bucket and key and (not query or (name == "versionId" and version)):
+            return bucket, key, unquote(version) if query else None
     raise Refused("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+
+
+def copied_version(stored: Stored) -> dict[str, str]:
+    """The version id of what a copy was made of, as a header."""
+    return {f"x-amz-copy-source-{name.removeprefix('x-amz-')}": value for name, value in versioned(stored).items()}
 
 
 def precondition(headers: Mapping[str, str]) -> Condition | None:
@@ -242,7 +266,7 @@ def _read(exchange: Exchange, opened: Opened) -> Answer:
     overrides = {
         name: asked.query[f"response-{name}"] for name in _OVERRIDES if asked.query.get(f"response-{name}")
     }  # fmt: skip
-    headers = {**shown(stored.about), **overrides, **tags, "accept-ranges": "bytes", **_INERT}
+    headers = {**shown(stored.about), **overrides, **tags, **versioned(stored), "accept-ranges": "bytes", **_INERT}
     number = asked.number("partNumber", 0, 1, 10_000)
     part = _numbered(stored, number) if number else part_of(asked.headers.get("range"), stored.size)
     if number:
@@ -261,11 +285,6 @@ def _numbered(stored: Stored, number: int) -> tuple[int, int]:
     if number > len(sizes):
         raise Refused("InvalidPartNumber", "The requested partnumber is not satisfiable", 416)
     return sum(sizes[: number - 1]), sizes[number - 1]
-
-
-def _no_version(version: str | None) -> None:
-    if version not in (None, "", "null"):
-        raise Refused("NoSuchVersion", "The specified version does not exist.", 404)
 
 
 def _failed() -> Refused:

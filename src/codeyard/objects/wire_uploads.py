@@ -11,11 +11,11 @@ from codeyard.objects.body import PUT_AT_MOST, XML_AT_MOST, told_checksums, too_
 from codeyard.objects.checksums import ALGORITHMS, WHOLE_OF_PARTS
 from codeyard.objects.conditions import part_of
 from codeyard.objects.directory import ObjectDirectory
-from codeyard.objects.exchange import Answer, Exchange, about, iso_date, sealed
+from codeyard.objects.exchange import Answer, Exchange, about, iso_date, sealed, versioned
 from codeyard.objects.names import key_name
 from codeyard.objects.uploads import PARTS_AT_MOST, Chosen, Upload, Uploads
 from codeyard.objects.wire_buckets import encoding
-from codeyard.objects.wire_objects import ObjectOperations, fill, pour, precondition, source_of, summed
+from codeyard.objects.wire_objects import ObjectOperations, copied_version, fill, pour, precondition, source_of, summed
 from codeyard.objects.xml import Tag, children, document, malformed, parse, text
 
 _XML = {"content-type": "application/xml"}
@@ -86,7 +86,8 @@ class UploadOperations:
                     self._uploads.put, exchange.account, asked.bucket, upload, number, draft, {}
                 )
         tags: list[Tag] = [("LastModified", iso_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
-        return Answer(200, {**_XML, **sealed(stored.about)}, document("CopyPartResult", tags))
+        headers = {**_XML, **copied_version(source.stored), **sealed(stored.about)}
+        return Answer(200, headers, document("CopyPartResult", tags))
 
     async def complete(self, exchange: Exchange) -> Answer:
         asked = exchange.asked
@@ -109,7 +110,8 @@ class UploadOperations:
             *((f"Checksum{name}", value) for name, value in stored.checksums.items()),
             ("ChecksumType", summed(stored).get("x-amz-checksum-type")),
         ]
-        return Answer(200, {**_XML, **sealed(stored.about)}, document("CompleteMultipartUploadResult", tags))
+        headers = {**_XML, **versioned(stored), **sealed(stored.about)}
+        return Answer(200, headers, document("CompleteMultipartUploadResult", tags))
 
     async def abort(self, exchange: Exchange) -> Answer:
         await exchange.allow("AbortMultipartUpload", exchange.asked.key)
