@@ -54,7 +54,7 @@ from codeyard.pipelines.api_jobs import DECLINED, JobOperations
 from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, Tagged
 from codeyard.pipelines.api_webhooks import WebhookOperations
 from codeyard.pipelines.changes import Begin, Watched
-from codeyard.pipelines.control import PipelineControl, Trigger
+from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.job_data import Credentials, session_policy
 from codeyard.pipelines.looking import Looking
 from codeyard.pipelines.masking import joined, secret_values
@@ -63,6 +63,7 @@ from codeyard.pipelines.model import ActionType, parse
 from codeyard.pipelines.polling import Polling
 from codeyard.pipelines.runner import Runner
 from codeyard.pipelines.runners import Runners
+from codeyard.pipelines.starting import Trigger
 from codeyard.pipelines.stored import StoredPipeline, StoredRun, StoredVersion
 from codeyard.pipelines.stored_webhooks import StoredWebhooks
 from codeyard.pipelines.webhook_endpoint import WebhookEndpoint
@@ -248,7 +249,7 @@ class _Made:
         return Credentials(session.id, session.secret, session.token)
 
     async def _encryption_key(self, place: Place) -> str | None:
-        _, version = await self._control.pipeline(place.owner, place.pipeline)
+        _, version = await self._control.definitions.get(place.owner, place.pipeline)
         store = parse(version.shape).store(place.owner.region)
         return None if store is None else store.key
 
@@ -344,14 +345,14 @@ class _Made:
 
     async def _target_exists(self, owner: Owner, pipeline: str, action: str) -> Any:
         try:
-            _, version = await self._control.pipeline(owner, pipeline)
+            _, version = await self._control.definitions.get(owner, pipeline)
         except Refused:
             return "no pipeline"
         there = parse(version.shape).stages[0].action(action) is not None
         return "exists" if there else "no action"
 
     async def _config_of(self, owner: Owner, pipeline: str, action: str) -> Mapping[str, str]:
-        _, version = await self._control.pipeline(owner, pipeline)
+        _, version = await self._control.definitions.get(owner, pipeline)
         found = parse(version.shape).stages[0].action(action)
         if found is None:
             raise NotFound(f"action {action}", f"the pipeline {pipeline} has it no more.", "Put the webhook again.")

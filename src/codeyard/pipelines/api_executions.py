@@ -9,8 +9,9 @@ from codeyard.aws.paging import Pages
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, pipelines_table, runs_table
 from codeyard.pipelines.api_pipelines import named, pipeline_arn
-from codeyard.pipelines.control import PipelineControl, Trigger
+from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.model import Moment, RetryMode, parse
+from codeyard.pipelines.starting import Trigger
 from codeyard.pipelines.state import named_in
 from codeyard.pipelines.stored import StoredExecution, StoredRun
 from codeyard.pipelines.turns import missing

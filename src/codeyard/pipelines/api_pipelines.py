@@ -105,14 +105,14 @@ class PipelineOperations:
             raise Refused("LimitExceededException", f"The account has {many} pipelines in {owner.region}")
         await self._check_role(call, shape)
         version = self._version(owner, {**shape, "version": 1}, catalogue, {})
-        stored, _ = await self._control.create(owner, version, tags, call.caller.arn)
+        stored, _ = await self._control.definitions.create(owner, version, tags, call.caller.arn)
         return {"pipeline": version.shape, "tags": _wire_tags(stored.tags)}
 
     @operation("UpdatePipeline", named)
     async def update_pipeline(self, call: Call) -> Shape:
         owner, given = call.owner, call.input["pipeline"]
         name = given["name"]
-        _, was = await self._control.pipeline(owner, name)
+        _, was = await self._control.definitions.get(owner, name)
         catalogue = await self._db.read(lambda tx: self._catalogue(tx, owner))
         await self._check_role(call, check(given, owner, catalogue, was.shape))
 
@@ -122,16 +122,16 @@ class PipelineOperations:
             kept = {} if before.secrets is None else self._sealer.unsealed(owner, name, before.secrets)
             return self._version(owner, {**shape, "version": stored.version + 1}, known, kept)
 
-        _, version = await self._control.update(owner, name, make)
+        _, version = await self._control.definitions.update(owner, name, make)
         return {"pipeline": version.shape}
 
     @operation("DeletePipeline", named)
     async def delete_pipeline(self, call: Call) -> None:
-        await self._control.delete(call.owner, call.input["name"])
+        await self._control.definitions.delete(call.owner, call.input["name"])
 
     @operation("GetPipeline", named)
     async def get_pipeline(self, call: Call) -> Shape:
-        stored, version = await self._control.pipeline(call.owner, call.input["name"], call.input.get("version"))
+        stored, version = await self._control.definitions.get(call.owner, call.input["name"], call.input.get("version"))
         metadata = {"pipelineArn": stored.arn, "created": stored.created, "updated": stored.updated}
         return {"pipeline": version.shape, "metadata": metadata}
 

@@ -1,7 +1,6 @@
-"""What clients do with pipelines and their executions: checked, written down in one turn, and a runner told.
+"""What clients and runners do with executions: checked, written down in one turn, and a runner told.
 
-A pipeline's document is checked by `rules`, its secrets are sealed apart from it; whatever changes what an execution
-does is an event of the state machine (`progress`), and one transaction.
+Whatever changes what an execution does is an event of the state machine (`progress`), and one transaction.
 """
 
 import hashlib
@@ -9,19 +8,16 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from codeyard.aws import Refused, Shape
-from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, jobs_table, objects_table, pipelines_table, runs_table
 from codeyard.pipelines.actions import ErrorCode
+from codeyard.pipelines.definitions import Definitions
 from codeyard.pipelines.happenings import (
-    Deleted,
-    Event,
     OverrideAsked,
     RetryAsked,
     RollbackAsked,
@@ -29,113 +25,26 @@ from codeyard.pipelines.happenings import (
     Started,
     StopAsked,
     TransitionChanged,
-    Updated,
 )
-from codeyard.pipelines.model import Declaration, Moment, RetryMode, parse
+from codeyard.pipelines.model import ExecutionMode, Moment, RetryMode, parse
 from codeyard.pipelines.runners import Runners
-from codeyard.pipelines.starting import digest_of, overrides, variables
-from codeyard.pipelines.state import Kind, RunStatus, Transition, begin
-from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun, StoredVersion
-from codeyard.pipelines.turns import Taken, missing, take, take_held
-from codeyard.store import Database, Duplicate, Tx
+from codeyard.pipelines.starting import Trigger, digest_of, given_facts, inherited
+from codeyard.pipelines.state import Kind, RunStatus, Transition
+from codeyard.pipelines.stored import StoredPipeline, StoredRun
+from codeyard.pipelines.taking import Taking
+from codeyard.pipelines.turns import Taken
+from codeyard.store import Database, Tx
 
-T = TypeVar("T")
-M = TypeVar("M", Taken, Taken | None)
-_TRIES = 10
 _REASON = re.compile(r"[a-zA-Z0-9!@ ().*?-]{1,300}")
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """Why an execution began: triggerType and triggerDetail."""
-
-    type: str
-    detail: str = ""
+_STALE = "The approval token is not of an approval that waits"
 
 
 class PipelineControl:
     """See the module."""
 
     def __init__(self, db: Database, now: Callable[[], datetime], runners: Runners) -> None:
-        self._db, self._now, self.runners = db, now, runners
-
-    # ── definitions ──
-
-    async def create(
-        self, owner: Owner, version: StoredVersion, tags: Mapping[str, str], by: str
-    ) -> tuple[StoredPipeline, str]:
-        """A new pipeline, and the execution that begins with it. `version` is its first, checked and sealed.
-
-        Refused: PipelineNameInUseException.
-        """
-        now, plan, id = self._now(), parse(version.shape), str(uuid.uuid4())
-        line = begin(1, plan.mode, tuple(stage.name for stage in plan.stages))
-        stored = StoredPipeline(owner, plan.name, now, now, line, tags)
-        facts = {"trigger": _trigger(Trigger("CreatePipeline", by)), **_given(plan, {}, required=False)}
-
-        def work(tx: Tx) -> Taken:
-            if pipelines_table.hold(tx, owner, plan.name) is not None:
-                text = f"A pipeline with the name '{plan.name}' already exists in account '{owner.account}'"
-                raise Refused("PipelineNameInUseException", text)
-            pipelines_table.insert(tx, stored, version)
-            return self._take(tx, stored, Started(id), facts)
-
-        taken = await self._turn(work)
-        return taken.pipeline, id
-
-    async def update(
-        self, owner: Owner, name: str, make: Callable[[Tx, StoredPipeline, StoredVersion], StoredVersion]
-    ) -> tuple[StoredPipeline, StoredVersion]:
-        """The pipeline with a new version, which `make` makes of the pipeline and its version until now."""
-        made: list[StoredVersion] = []
-
-        def work(tx: Tx) -> Taken:
-            held = pipelines_table.hold(tx, owner, name)
-            if held is None:
-                raise missing(owner, name)
-            was = pipelines_table.version_of(tx, owner, name, held.version)
-            assert was is not None
-            version = make(tx, held, was)
-            made.append(version)
-            pipelines_table.add_version(tx, owner, name, version)
-            held = replace(held, updated=self._now())
-            pipelines_table.save(tx, held)
-            return self._take(tx, held, Updated(version.version))
-
-        taken = await self._turn(work)
-        return taken.pipeline, made[-1]
-
-    async def delete(self, owner: Owner, name: str) -> None:
-        """With its executions. One that is not there counts as deleted."""
-
-        def work(tx: Tx) -> Taken | None:
-            held = pipelines_table.hold(tx, owner, name)
-            if held is None:
-                return None
-            taken = self._take(tx, held, Deleted())
-            runs_table.remove(tx, owner, name)
-            executions_table.remove(tx, owner, name)
-            pipelines_table.remove(tx, owner, name)
-            return taken
-
-        await self._turn(work)
-
-    async def pipeline(
-        self, owner: Owner, name: str, version: int | None = None
-    ) -> tuple[StoredPipeline, StoredVersion]:
-        """A pipeline and one version of its definition. Refused: Pipeline-, PipelineVersionNotFoundException."""
-
-        def work(tx: Tx) -> tuple[StoredPipeline, StoredVersion]:
-            stored = pipelines_table.load(tx, owner, name)
-            if stored is None:
-                raise missing(owner, name)
-            found = pipelines_table.version_of(tx, owner, name, version or stored.version)
-            if found is None:
-                text = f"Account '{owner.account}' does not have a pipeline with name '{name}' and version '{version}'"
-                raise Refused("PipelineVersionNotFoundException", text)
-            return stored, found
-
-        return await self._db.read(work)
+        self._taking, self.runners = Taking(db, now, runners), runners
+        self.definitions = Definitions(self._taking)
 
     # ── executions ──
 
@@ -146,9 +55,7 @@ class PipelineControl:
         digest = digest_of(given)
 
         def work(tx: Tx) -> tuple[str, Taken | None]:
-            held = pipelines_table.hold(tx, owner, name)
-            if held is None:
-                raise missing(owner, name)
+            held = self._taking.held(tx, owner, name)
             used = executions_table.used(tx, owner, name, token) if token else None
             if used is not None:
                 if used[1] != digest:
@@ -160,48 +67,48 @@ class PipelineControl:
             version = pipelines_table.version_of(tx, owner, name, held.version)
             assert version is not None
             plan = parse(version.shape)
-            facts = {"trigger": _trigger(trigger), **_given(plan, given, required=required)}
+            facts = {"trigger": trigger.shape, **given_facts(plan, given, required=required)}
             if token:
                 executions_table.use(tx, owner, name, token, id, digest)
-            return id, self._take(tx, held, Started(id), facts)
+            return id, self._taking.take(tx, held, Started(id, by_hand=required), facts)
 
-        begun, taken = await self._write(work)
-        self._tell(taken)
+        begun, taken = await self._taking.write(work)
+        self._taking.tell(taken)
         return begun
 
     async def stop(self, owner: Owner, name: str, id: str, *, abandon: bool, reason: str = "") -> None:
         """Refused: PipelineExecutionNotStoppable-, DuplicatedStopRequestException."""
 
         def work(tx: Tx) -> Taken:
-            held = self._held(tx, owner, name)
+            held = self._taking.held(tx, owner, name)
             stored = executions_table.load(tx, owner, name, id)
             if stored is not None and stored.execution.live and reason:
                 executions_table.put(tx, replace(stored, facts={**stored.facts, "stop": reason}), new=False)
-            return self._take(tx, held, StopAsked(id, abandon))
+            return self._taking.take(tx, held, StopAsked(id, abandon))
 
-        await self._turn(work)
+        await self._taking.turn(work)
 
     async def retry(self, owner: Owner, name: str, stage: str, id: str, mode: RetryMode) -> None:
-        await self.take(owner, name, RetryAsked(id, stage, mode))
+        await self._taking.turn(lambda tx: self._on(tx, owner, name, RetryAsked(id, stage, mode)))
 
     async def override(self, owner: Owner, name: str, stage: str, id: str, moment: Moment) -> None:
-        await self.take(owner, name, OverrideAsked(id, stage, moment))
+        await self._taking.turn(lambda tx: self._on(tx, owner, name, OverrideAsked(id, stage, moment)))
 
     async def roll_back(self, owner: Owner, name: str, stage: str, target: str, by: str) -> str:
         """The id of the execution that puts back what the target did in the stage. Refused."""
         id = str(uuid.uuid4())
-        facts = {"trigger": _trigger(Trigger("ManualRollback", by))}
+        facts = {"trigger": Trigger("ManualRollback", by).shape}
 
         def work(tx: Tx) -> Taken:
-            held = self._held(tx, owner, name)
+            held = self._taking.held(tx, owner, name)
             if held.line.gate(stage) is None:
                 raise Refused("StageNotFoundException", f"The pipeline has no stage with name '{stage}'")
             self._check_target(tx, held, stage, target)
             found = executions_table.load(tx, owner, name, target)
             assert found is not None
-            return self._take(tx, held, RollbackAsked(id, stage, target), {**_inherited(found), **facts})
+            return self._taking.take(tx, held, RollbackAsked(id, stage, target), {**inherited(found.facts), **facts})
 
-        await self._turn(work)
+        await self._taking.turn(work)
         return id
 
     async def set_transition(
@@ -214,7 +121,7 @@ class PipelineControl:
             )
 
         def work(tx: Tx) -> Taken:
-            held = self._held(tx, owner, name)
+            held = self._taking.held(tx, owner, name)
             names = [gate.stage for gate in held.line.gates]
             at = names.index(stage) + (direction == "Outbound") if stage in names else None
             if at is None or not 0 < at < len(names):
@@ -222,10 +129,10 @@ class PipelineControl:
             was = held.line.gates[at].transition
             if enabled and was.enabled:
                 return Taken(held)
-            changed = Transition(enabled, None if enabled else reason, by, self._now())
-            return self._take(tx, held, TransitionChanged(names[at], changed))
+            changed = Transition(enabled, None if enabled else reason, by, self._taking.now())
+            return self._taking.take(tx, held, TransitionChanged(names[at], changed))
 
-        await self._turn(work)
+        await self._taking.turn(work)
 
     async def put_revision(
         self, owner: Owner, name: str, stage: str, action: str, revision: tuple[str, str]
@@ -235,7 +142,7 @@ class PipelineControl:
         token = f"revision-{hashlib.sha256(json.dumps([stage, action, revision]).encode()).hexdigest()}"
 
         def work(tx: Tx) -> tuple[tuple[bool, str], Taken | None]:
-            held = self._held(tx, owner, name)
+            held = self._taking.held(tx, owner, name)
             version = pipelines_table.version_of(tx, owner, name, held.version)
             assert version is not None
             plan = parse(version.shape)
@@ -248,11 +155,11 @@ class PipelineControl:
             if used is not None:
                 return (False, used[0]), None
             executions_table.use(tx, owner, name, token, id, "")
-            facts = {"trigger": _trigger(Trigger("PutActionRevision", text)), **_given(plan, {}, required=False)}
-            return (True, id), self._take(tx, held, Started(id), facts)
+            facts = {"trigger": Trigger("PutActionRevision", text).shape, **given_facts(plan, {}, required=False)}
+            return (True, id), self._taking.take(tx, held, Started(id), facts)
 
-        answer, taken = await self._write(work)
-        self._tell(taken)
+        answer, taken = await self._taking.write(work)
+        self._taking.tell(taken)
         return answer
 
     # ── runs ──
@@ -261,30 +168,29 @@ class PipelineControl:
         self, owner: Owner, name: str, stage: str, action: str, token: str, *, approved: bool, summary: str, by: str
     ) -> datetime:
         """When the answer was taken; the first one counts. Refused: Invalid-, ApprovalAlreadyCompletedException …"""
-        now = self._now()
+        now = self._taking.now()
 
         def work(tx: Tx) -> Taken:
-            held = self._held(tx, owner, name)
+            held = self._taking.held(tx, owner, name)
             version = pipelines_table.version_of(tx, owner, name, held.version)
             assert version is not None
             declared = parse(version.shape).stage(stage)
-            run = _with_token(tx, owner, name, stage, action, token)
+            run = _with_token(tx, held, stage, action, token)
             if run is None and declared is None:
                 raise Refused("StageNotFoundException", f"The pipeline has no stage with name '{stage}'")
             if run is None and declared is not None and declared.action(action) is None:
                 raise Refused("ActionNotFoundException", f"The stage has no action with name '{action}'")
             if run is None:
-                raise Refused("InvalidApprovalTokenException", "The approval token is not of an approval that waits")
+                raise Refused("InvalidApprovalTokenException", _STALE)
             if run.status is not RunStatus.IN_PROGRESS:
-                answered = run.data.get("answered")
-                if answered is not None:
+                if "answered" in run.data:
                     raise Refused("ApprovalAlreadyCompletedException", "The approval action was answered already")
-                raise Refused("InvalidApprovalTokenException", "The approval token is not of an approval that waits")
+                raise Refused("InvalidApprovalTokenException", _STALE)
             error = None if approved else (ErrorCode.JOB_FAILED, summary)
             more = {"summary": summary, "updated_by": by, "answered": approved}
             return self._end(tx, held, run, error, more)
 
-        await self._turn(work)
+        await self._taking.turn(work)
         return now
 
     async def end_run(
@@ -308,7 +214,7 @@ class PipelineControl:
                 return None
             return self._end(tx, held, now, error, more)
 
-        await self._turn(work)
+        await self._taking.turn(work)
 
     def _end(
         self,
@@ -323,13 +229,13 @@ class PipelineControl:
         if error is not None:
             data["error"] = {"code": error[0].value, "message": error[1][:5000]}
         status = RunStatus.SUCCEEDED if error is None else RunStatus.FAILED
-        ended = replace(run, status=status, updated=self._now(), data=data)
+        ended = replace(run, status=status, updated=self._taking.now(), data=data)
         runs_table.save(tx, ended)
         jobs_table.end(tx, run.id)
         objects_table.keep(tx, run.owner, ended.data.get("outputs", ()) if error is None else ())
         self._keep_revision(tx, ended)
         event = RunEnded(run.execution, run.id, error is None)
-        taken = take_held(tx, held, event, runner=self.runners.id, now=self._now(), ended=ended)
+        taken = self._taking.take(tx, held, event, ended=ended)
         return replace(taken, abandoned=(*taken.abandoned, run.id))
 
     def _keep_revision(self, tx: Tx, run: StoredRun) -> None:
@@ -343,40 +249,8 @@ class PipelineControl:
             revisions = {**stored.facts.get("revisions", {}), run.name: {**revision, "artifacts": names}}
             executions_table.put(tx, replace(stored, facts={**stored.facts, "revisions": revisions}), new=False)
 
-    # ── what these share ──
-
-    async def take(self, owner: Owner, name: str, event: Event, facts: Mapping[str, Any] | None = None) -> Taken:
-        """Any event. Refused."""
-        return await self._turn(
-            lambda tx: take(tx, owner, name, event, runner=self.runners.id, now=self._now(), facts=facts)
-        )
-
-    async def _turn(self, work: Callable[[Tx], M]) -> M:
-        taken = await self._write(work)
-        self._tell(taken)
-        return taken
-
-    def _tell(self, taken: Taken | None) -> None:
-        if taken is not None:
-            self.runners.touched(taken.abandoned)
-            self.runners.begun(taken.begun)
-
-    async def _write(self, work: Callable[[Tx], T]) -> T:
-        """Once more where somebody came in between: the same token or name twice at once."""
-        for _ in range(_TRIES):
-            with suppress(Duplicate, Conflict):
-                return await self._db.write(work)
-        return await self._db.write(work)
-
-    def _take(self, tx: Tx, held: StoredPipeline, event: Event, facts: Mapping[str, Any] | None = None) -> Taken:
-        return take_held(tx, held, event, runner=self.runners.id, now=self._now(), facts=facts)
-
-    @staticmethod
-    def _held(tx: Tx, owner: Owner, name: str) -> StoredPipeline:
-        held = pipelines_table.hold(tx, owner, name)
-        if held is None:
-            raise missing(owner, name)
-        return held
+    def _on(self, tx: Tx, owner: Owner, name: str, event: RetryAsked | OverrideAsked) -> Taken:
+        return self._taking.take(tx, self._taking.held(tx, owner, name), event)
 
     @staticmethod
     def _check_target(tx: Tx, held: StoredPipeline, stage: str, target: str) -> None:
@@ -393,23 +267,13 @@ class PipelineControl:
             raise Refused("UnableToRollbackStageException", text)
 
 
-def _trigger(trigger: Trigger) -> dict[str, str]:
-    return {"triggerType": trigger.type, "triggerDetail": trigger.detail}
-
-
-def _given(plan: Declaration, given: Shape, *, required: bool) -> dict[str, Any]:
-    found = {"variables": variables(plan, given, required=required), "pinned": overrides(plan, given)}
-    return {name: value for name, value in found.items() if value}
-
-
-def _inherited(target: StoredExecution) -> dict[str, Any]:
-    """A rollback has its target's variables and revisions."""
-    return {name: target.facts[name] for name in ("variables", "revisions") if name in target.facts}
-
-
-def _with_token(tx: Tx, owner: Owner, name: str, stage: str, action: str, token: str) -> StoredRun | None:
-    """The run of this approval action that has the token, among the latest."""
-    for run in runs_table.of_action(tx, owner, name, stage, action, limit=100):
+def _with_token(tx: Tx, held: StoredPipeline, stage: str, action: str, token: str) -> StoredRun | None:
+    """The run of this approval action that has the token; none if a later one asks anew."""
+    newer: set[str] = set()
+    for run in runs_table.of_action(tx, held.owner, held.name, stage, action, limit=100):
         if run.data.get("token") == token:
-            return runs_table.hold(tx, run.id)
+            # Where executions take turns, whichever asked last is the one that counts.
+            stale = run.execution in newer if held.line.mode is ExecutionMode.PARALLEL else bool(newer)
+            return None if stale else runs_table.hold(tx, run.id)
+        newer.add(run.execution)
     return None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from codeyard.aws import Refused, Shape
@@ -16,6 +17,29 @@ _TYPES: Mapping[str, tuple[frozenset[str], str]] = {
     "S3_OBJECT_VERSION_ID": (frozenset({"S3"}), "version_id"),
     "S3_OBJECT_KEY": (frozenset({"S3"}), "object_key"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Why an execution began: triggerType and triggerDetail."""
+
+    type: str
+    detail: str = ""
+
+    @property
+    def shape(self) -> dict[str, str]:
+        return {"triggerType": self.type, "triggerDetail": self.detail}
+
+
+def given_facts(plan: Declaration, given: Shape, *, required: bool) -> dict[str, Any]:
+    """What an execution is started with: its variables, and the revisions that it pins. Refused; see `variables`."""
+    found = {"variables": variables(plan, given, required=required), "pinned": overrides(plan, given)}
+    return {name: value for name, value in found.items() if value}
+
+
+def inherited(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A rollback has its target's variables and revisions."""
+    return {name: facts[name] for name in ("variables", "revisions") if name in facts}
 
 
 def variables(plan: Declaration, given: Shape, *, required: bool) -> dict[str, str]:

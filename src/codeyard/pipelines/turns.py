@@ -18,6 +18,7 @@ from codeyard.pipelines.model import Action, Declaration, parse
 from codeyard.pipelines.news import News
 from codeyard.pipelines.progress import advance
 from codeyard.pipelines.run_data import declared_data
+from codeyard.pipelines.starting import Trigger, inherited
 from codeyard.pipelines.state import Execution, Kind, Line, RunStatus, Status, named_in
 from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun, StoredVersion
 from codeyard.pipelines.timeouts import timeout_of
@@ -43,19 +44,6 @@ def missing(owner: Owner, name: str) -> Refused:
     )
 
 
-def take(
-    tx: Tx, owner: Owner, name: str, event: Event, *, runner: str | None, now: datetime, facts: Facts | None = None
-) -> Taken:
-    """Make the turn. `runner` does the runs that begin; `facts` are those of an execution that begins by this event.
-
-    Refused: there is no such pipeline, or the event may not be.
-    """
-    held = pipelines_table.hold(tx, owner, name)
-    if held is None:
-        raise missing(owner, name)
-    return take_held(tx, held, event, runner=runner, now=now, facts=facts)
-
-
 def take_held(
     tx: Tx,
     held: StoredPipeline,
@@ -66,7 +54,11 @@ def take_held(
     facts: Facts | None = None,
     ended: StoredRun | None = None,
 ) -> Taken:
-    """The same, of a row that is held. `ended` is the run that the event is about, as it was just saved."""
+    """Make the turn of a pipeline whose row is held. Refused: the event may not be.
+
+    `runner` does the runs that begin; `facts` are those of an execution that begins by this event; `ended` is the run
+    that the event is about, as it was just saved.
+    """
     owner, name = held.owner, held.name
     asked = getattr(event, "execution", None)
     wanted = named_in(held.line) | ({asked} if asked is not None else set())
@@ -118,13 +110,22 @@ class _Written:
             if was is not None and was.execution == execution:
                 continue
             if was is None:
-                mine = _rollback_facts(back[id]) if id in back else facts
+                mine = self._rollback_facts(back[id]) if id in back else facts
                 new = StoredExecution(self._held.owner, self._held.name, execution, self._now, self._now, mine)
             else:
                 new = replace(was, execution=execution, updated=self._now)
             executions_table.put(self._tx, new, new=was is None)
             self._stored[id] = new
             self._note_successes(was.execution if was is not None else None, execution)
+
+    def _rollback_facts(self, back: RolledBack) -> Facts:
+        target = executions_table.load(self._tx, self._held.owner, self._held.name, back.target)
+        detail = json.dumps({"failedPipelineExecutionId": back.failed, "stage": back.stage})
+        return {
+            **(inherited(target.facts) if target is not None else {}),
+            "trigger": Trigger("AutomatedRollback", detail).shape,
+            "rolled_back": back.failed,
+        }
 
     def _note_successes(self, was: Execution | None, now: Execution) -> None:
         """For ListPipelineExecutions' `succeededInStage`, and what may be rolled back to."""
@@ -198,11 +199,6 @@ class _Written:
                     self._news.stage(id, self._stored[id].execution.version, stage, state)
                 case StartRun(execution=id, run=run):
                     self._news.action(by_id[run], self._stored[id].execution.version, "STARTED")
-
-
-def _rollback_facts(back: RolledBack) -> Facts:
-    detail = json.dumps({"failedPipelineExecutionId": back.failed, "stage": back.stage})
-    return {"trigger": {"triggerType": "AutomatedRollback", "triggerDetail": detail}, "rolled_back": back.failed}
 
 
 def _more(stored: StoredExecution, state: str) -> dict[str, Any]:
