@@ -42,6 +42,7 @@ from codeyard.pipelines.actions.deploy import CodeDeployAction, ReleaseAction
 from codeyard.pipelines.actions.git_credentials import imported_credentials, servers
 from codeyard.pipelines.actions.invoke_lambda import InvokeLambda
 from codeyard.pipelines.actions.invoke_pipeline import InvokePipeline
+from codeyard.pipelines.actions.outside import registry
 from codeyard.pipelines.actions.remembered import Remembered
 from codeyard.pipelines.actions.repositories import Reach, Repositories
 from codeyard.pipelines.actions.rules import DeploymentWindowRule, VariableCheckRule
@@ -168,6 +169,7 @@ class _Made:
         git = GitAction(access, Remembered(data / "commits"), data)
         custom = CustomAction(self._db, now, self._encryption_key)
         by_type: dict[tuple[str, str, str], Action] = {
+            **registry(self._outside.client, now),
             ("Source", "AWS", "S3"): S3Action(data),
             ("Source", "AWS", "ECR"): ImageAction(self._repositories),
             **{("Source", "ThirdParty" if each == "GitHub" else "AWS", each): git for each in PROVIDERS},

@@ -131,6 +131,9 @@ def _version(asked: _Asked, bucket: Bucket) -> str | None:
     """The version to ask the bucket for. One that keeps none knows its object by its ETag."""
     if asked.version in (None, NO_VERSION):
         return None
+    with suppress(NotFound):  # a version that is there is what was meant, whatever the newest is
+        bucket.facts(asked.key, asked.version)
+        return asked.version
     with suppress(NotFound):  # the newest may be a mark that it was deleted
         if bucket.facts(asked.key).version is None:
             return None
