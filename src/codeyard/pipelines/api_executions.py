@@ -210,19 +210,16 @@ class ExecutionOperations:
             _known(tx, owner, name)
             if id is not None:
                 _execution(tx, owner, name, id)
-            found = runs_table.listed(
-                tx, owner, name, rules=rules, execution=id, before=before, limit=100_000 if last_only else limit + 1
-            )
+            if last_only:  # of one execution, each action's latest attempt, wherever the page begins
+                attempts = runs_table.listed(tx, owner, name, rules=rules, execution=id, before=None, limit=100_000)
+                found = _latest(attempts, before)
+            else:
+                found = runs_table.listed(tx, owner, name, rules=rules, execution=id, before=before, limit=limit + 1)
             ids = {each.execution for each in found}
             stored = executions_table.these(tx, ids)
             return found, {id: each.execution.version for id, each in stored.items()}
 
         found, versions = await self._db.read(work)
-        if last_only:  # of each action its latest attempt; they come newest first
-            seen: dict[tuple[str, str], StoredRun] = {}
-            for each in found:
-                seen.setdefault((each.stage, each.name), each)
-            found = list(seen.values())
         more = None
         if len(found) > limit:
             at_run = runs_table.place_of(found[limit - 1])
@@ -233,6 +230,14 @@ class ExecutionOperations:
 def _known(tx: Tx, owner: Owner, name: str) -> None:
     if pipelines_table.load(tx, owner, name) is None:
         raise missing(owner, name)
+
+
+def _latest(attempts: list[StoredRun], before: tuple[int, str] | None) -> list[StoredRun]:
+    """Of each action, or rule, the latest attempt: they come newest first."""
+    seen: dict[tuple[str, str | None, str], StoredRun] = {}
+    for each in attempts:
+        seen.setdefault((each.stage, each.moment, each.name), each)
+    return [each for each in seen.values() if before is None or runs_table.place_of(each) < before]
 
 
 def _execution(tx: Tx, owner: Owner, name: str, id: str) -> StoredExecution:

@@ -63,6 +63,8 @@ class Runner:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        with suppress(Away):  # before anything begins here, that nobody takes it over
+            await self._say_alive()
         self._task = asyncio.create_task(self._go_on(), name=f"runner {self._id}")
         return self
 
@@ -108,8 +110,7 @@ class Runner:
         if time.monotonic() - self._looked < self._poll:
             return
         if time.monotonic() - self._said_alive >= self._beat:
-            await self._db.write(lambda tx: runs_table.say_alive(tx, self._id, self._now() + self._lease))
-            self._said_alive = time.monotonic()
+            await self._say_alive()
         if await self._db.read(lambda tx: runs_table.any_free(tx, self._now())):
             await self._db.write(lambda tx: runs_table.claim(tx, self._id, self._now(), _AT_ONCE))
         before = set(self._held)
@@ -120,6 +121,10 @@ class Runner:
             if run.id not in self._held:
                 self._do(run)
         await self._end_overdue(rows)
+
+    async def _say_alive(self) -> None:
+        await self._db.write(lambda tx: runs_table.say_alive(tx, self._id, self._now() + self._lease))
+        self._said_alive = time.monotonic()
 
     def _compare(self, rows: dict[str, StoredRun], held: set[str]) -> None:
         """Leave those that ended or are another's; bring answers."""
@@ -156,26 +161,33 @@ class Runner:
             await self._perform(held)
         except NotOurs:
             pass
+        except Exception:  # noqa: BLE001 - it is begun again at the next look
+            _log.exception("run_broke run=%s", held.run.id)
         finally:
             self._held.pop(held.run.id, None)
 
     async def _perform(self, held: _Held) -> None:
-        run = held.run
-        error: tuple[ErrorCode, str] | None = None
-        more: dict[str, Any] = {}
+        while True:
+            try:
+                error, more = await self._result(held)
+                return await self._end(held.run, error, more)
+            except Away as away:  # the action goes on from its steps when the database is back
+                _log.warning("action_waits run=%s error=%s", held.run.id, away)
+            await asyncio.sleep(self._poll)
+
+    async def _result(self, held: _Held) -> tuple[tuple[ErrorCode, str] | None, dict[str, Any]]:
+        """The error that it ended with, if it failed, and what is written down of it. NotOurs; Away."""
         try:
-            outcome = await self._outcome(held)
-            more = outcome_data(outcome)
-        except NotOurs:
+            return None, outcome_data(await self._outcome(held))
+        except (NotOurs, Away):
             raise
         except ActionFailed as failed:
-            error, more = (failed.code, failed.message), {"summary": failed.summary} if failed.summary else {}
+            return (failed.code, failed.message), {"summary": failed.summary} if failed.summary else {}
         except CodeyardError as wrong:
-            error = code_of(wrong), str(wrong)
+            return (code_of(wrong), str(wrong)), {}
         except Exception as wrong:  # noqa: BLE001 - a mistake of ours, which must not leave the run running
-            _log.exception("action_broke run=%s type=%s", run.id, type_of(run))
-            error = ErrorCode.UNAVAILABLE_SYSTEM, f"a bug in Codeyard: {type(wrong).__name__}"
-        await self._end(run, error, more)
+            _log.exception("action_broke run=%s type=%s", held.run.id, type_of(held.run))
+            return (ErrorCode.UNAVAILABLE_SYSTEM, f"a bug in Codeyard: {type(wrong).__name__}"), {}
 
     async def _outcome(self, held: _Held) -> Outcome:
         kind = type_of(held.run)

@@ -18,7 +18,7 @@ from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, pipelines_table, runs_table
 from codeyard.pipelines.actions import ActionFailed, Artifact, ErrorCode, Place, SourceOverride, Told
-from codeyard.pipelines.expressions import Unresolved, resolve, resolve_all
+from codeyard.pipelines.expressions import TooLong, Unresolved, resolve_all
 from codeyard.pipelines.masking import secret_values
 from codeyard.pipelines.model import Action, Declaration, parse
 from codeyard.pipelines.run_data import Gathered, artifact_json, gathered, parse_artifact, told_data
@@ -273,17 +273,15 @@ def _input(found: Gathered, name: str) -> Artifact:
 
 
 def _resolved(declared: Action, found: _Found) -> Action:
-    """With variables in place of their names. ActionFailed: some have no value."""
-    values = found.gathered.variables
+    """With variables in place of their names. ActionFailed: some have no value, or theirs are too long together."""
+    texts = (*declared.configuration.values(), *declared.commands, *(each.value for each in declared.environment))
     try:
-        environment = resolve_all((each.value for each in declared.environment), values)
-        return replace(
-            declared,
-            configuration=resolve(declared.configuration, values),
-            commands=tuple(resolve_all(declared.commands, values)),
-            environment=tuple(
-                replace(each, value=value) for each, value in zip(declared.environment, environment, strict=True)
-            ),
-        )
-    except Unresolved as error:
+        resolved = iter(resolve_all(texts, found.gathered.variables))  # in one go: their length is limited together
+    except (Unresolved, TooLong) as error:
         raise ActionFailed(ErrorCode.CONFIGURATION, f"{error.what}: {error.why}") from error
+    return replace(
+        declared,
+        configuration={name: next(resolved) for name in declared.configuration},
+        commands=tuple(next(resolved) for _ in declared.commands),
+        environment=tuple(replace(each, value=next(resolved)) for each in declared.environment),
+    )
