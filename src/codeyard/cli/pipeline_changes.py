@@ -98,7 +98,7 @@ def change_line(change: Change, now: Picture) -> str:
     parts += [text for text in (plain(change.text), plain(change.url)) if text]
     if change.status == "WaitsForApproval":
         parts.append(f"codeyard pipeline approve {now.pipeline} {change.stage} {change.action}")
-    return plain("  ".join(parts))
+    return "  ".join(parts)
 
 
 def change_fields(change: Change, now: Picture) -> dict[str, object]:

@@ -34,10 +34,9 @@ def executions(name: str, limit: int, as_json: bool) -> None:
         return
     for each in found:
         took = (each["lastUpdateTime"] - each["startTime"]).total_seconds()
-        trigger = each.get("trigger", {}).get("triggerType", "")
         click.echo(
-            f"{stamp(each['startTime'])}  {status_word(each['status'])} {seconds(max(0.0, took)):>11}  "
-            f"{each['pipelineExecutionId']}  {trigger}"
+            f"{stamp(each['startTime'])}  {status_word(each['status'])} {seconds(max(0.0, took)):>10}  "
+            f"{each['pipelineExecutionId']}"
         )
 
 
@@ -225,5 +224,5 @@ def print_json(items: list[dict[str, Any]]) -> None:
 
 
 def status_word(status: str) -> str:
-    sign, style = status_style(status)
-    return click.style(f"{sign} {status:<10}", fg=style if style != "dim" else None)
+    style = status_style(status)
+    return click.style(f"{status:<10}", fg=style if style != "dim" else None)

@@ -65,10 +65,11 @@ class _Room:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A stage's lines: all of them, and the one that stays if it folds."""
+    """A stage's lines: all of them, those of what is not over, and the one that stays if it folds."""
 
     stage: StageNow
     whole: tuple[Line, ...]
+    tight: tuple[Line, ...]
     folded: Line
     busy: bool  # something happens here, or is to be seen
 
@@ -76,7 +77,7 @@ class _Block:
 def lines(now: Picture, width: int, height: int | None = None, spin: bool = False) -> tuple[Line, ...]:
     """At most `height` lines, none wider than `width` (20 at the least). `spin`: what runs turns with the time."""
     room = _shared(now, max(width, _NARROWEST))
-    above, below = _header(now), _footer(now)
+    above, below = _header(now, room.width), _footer(now, room)
     blocks = [_block(stage, now, room, last=number == len(now.stages), spin=spin)
               for number, stage in enumerate(now.stages, start=1)]  # fmt: skip
     left = None if height is None else max(1, height - len(above) - len(below))
@@ -103,11 +104,14 @@ def _block(stage: StageNow, now: Picture, room: _Room, *, last: bool, spin: bool
     head = _stage_line(stage, now, room, waits, spin)
     colour = _SIGNS.get(stage.status, _SIGNS[""])[1]
     rail: Line = ((" " if last else "│", colour),)
-    details = _gate(stage, now, waits, room)
-    if stage.status:
-        details += [line for each in stage.actions for line in _action_lines(each, stage, now, room, spin)]
-    busy = stage.status in RUNNING or stage.status == "Failed" or bool(waits)
-    return _Block(stage, (head, *((*rail, *line) for line in details)), head, busy)
+    gate = tuple((*rail, *line) for line in _gate(stage, now, waits, room))
+    whole, tight = [head, *gate], [head, *(gate if waits else ())]
+    for each in stage.actions if stage.status else ():
+        drawn = [(*rail, *line) for line in _action_lines(each, stage, now, room, spin)]
+        whole += drawn
+        tight += drawn if each.run and each.status != "Succeeded" else []
+    busy = stage.status in RUNNING or stage.status == "Failed" or bool(waits) or bool(gate)
+    return _Block(stage, tuple(whole), tuple(tight), head, busy)
 
 
 def _stage_line(stage: StageNow, now: Picture, room: _Room, waits: str, spin: bool) -> Line:
@@ -119,8 +123,8 @@ def _stage_line(stage: StageNow, now: Picture, room: _Room, waits: str, spin: bo
     name = _fit(stage.name, room.name - 2)
     head: list[Span] = [(sign, colour), (" ", ""), (name, style)]
     if not stage.status:
-        return (*head, (_GAP, ""), *_unreached(stage, waits))
-    width = room.name - 2 - cell_len(name) + room.provider + 2 * bool(room.provider)
+        return (*head, (" " * (room.name - len(name) - 2) + _GAP, ""), *_unreached(stage, waits))
+    width = room.name - 2 - len(name) + room.provider + 2 * bool(room.provider)
     took = _clock(stage.started, stage.ended, now.at, stage.status)
     tail = [] if stage.status in ("Succeeded", "InProgress") else [stage.status]
     tail += [f"retried {stage.retries}×"] * bool(stage.retries) + [stage.execution[:8]] * (not now.execution)
@@ -148,42 +152,48 @@ def _gate(stage: StageNow, now: Picture, waits: str, room: _Room) -> list[Line]:
 def _fitted(blocks: Sequence[_Block], height: int | None) -> list[Line]:
     """The blocks' lines: as many of them as there is room for, what matters least folded first."""
     shown = [list(block.whole) for block in blocks]
-    if height is None:
-        return [line for part in shown for line in part]
-    order = [n for n, block in enumerate(blocks) if block.stage.status == "Succeeded"]
-    order += [n for n, block in enumerate(blocks) if not block.busy and n not in order]
-    for number in order:
-        if sum(map(len, shown)) <= height:
+    quiet = [number for number, block in enumerate(blocks) if not block.busy]
+    over = [number for number in quiet if blocks[number].stage.status == "Succeeded"]
+    for number in (*over, *(each for each in quiet if each not in over)):
+        if height is None or sum(map(len, shown)) <= height:
             break
         shown[number] = [blocks[number].folded]
-    if sum(map(len, shown)) > height:
-        shown = _joined(blocks, shown)
+    for number, block in enumerate(blocks):
+        if height is not None and block.busy and sum(map(len, shown)) > height - len(quiet) + min(2, len(quiet)):
+            shown[number] = list(block.tight)
     found = [line for part in shown for line in part]
-    if len(found) <= height:
+    for many in range(2, len(quiet) + 1):
+        if height is None or len(found) <= height:
+            break
+        found = _joined(blocks, shown, many)
+    if height is None or len(found) <= height:
         return found
     return [*found[: height - 1], (("… ", "dim"), (counted(len(found) - height + 1, "more line"), "dim"))]
 
 
-def _joined(blocks: Sequence[_Block], shown: Sequence[list[Line]]) -> list[list[Line]]:
-    """Neighbours of which nothing is to be seen, in a line."""
-    found: list[list[Line]] = []
-    run: list[StageNow] = []
+def _joined(blocks: Sequence[_Block], shown: Sequence[list[Line]], many: int) -> list[Line]:
+    """All lines, those of the first `many` quiet stages in as few lines as they have different states together."""
+    found: list[Line] = []
+    run: list[tuple[StageNow, list[Line]]] = []
 
     def end() -> None:
-        if run:
-            sign, colour = _SIGNS.get(run[0].status, _SIGNS[""])
-            names = ", ".join(stage.name for stage in run)
-            found.append([((sign, colour), (f" {counted(len(run), 'stage')}: {names}", "dim"))])
-            run.clear()
+        if len(run) == 1:
+            found.extend(run[0][1])
+        elif run:
+            sign, colour = _SIGNS.get(run[0][0].status, _SIGNS[""])
+            names = ", ".join(stage.name for stage, _ in run)
+            found.append(((sign, colour), (f" {counted(len(run), 'stage')}: {names}", "dim")))
+        run.clear()
 
     for block, part in zip(blocks, shown, strict=True):
-        if block.busy:
+        joins = not block.busy and many > 0
+        if not joins or (run and run[0][0].status != block.stage.status):
             end()
-            found.append(part)
-            continue
-        if run and run[0].status != block.stage.status:
-            end()
-        run.append(block.stage)
+        if joins:
+            run.append((block.stage, part))
+            many -= 1
+        else:
+            found.extend(part)
     end()
     return found
 
@@ -201,12 +211,13 @@ def _action_lines(each: ActionNow, stage: StageNow, now: Picture, room: _Room, s
     if not each.run:
         return [tuple(line)]
     line.append((f"{_GAP}{_clock(each.started, each.ended, now.at, each.status):>{_DURATION}}{_GAP}", "dim"))
-    summary = plain(each.summary)
+    summary = "" if each.error else plain(each.summary)  # what it said before it failed
     beside = _beside(each, room)
-    if not beside and summary and not each.error and (cell_len(summary) <= room.tail or room.tail >= _TAIL):
-        beside, summary = [(summary, "dim")], ""
+    left = room.tail - sum(cell_len(text) for text, _ in beside) - 2 * bool(beside)
+    if summary and (cell_len(summary) <= left or (not beside and left >= _TAIL)):
+        beside, summary = [*beside, (_GAP if beside else "", ""), (summary, "dim")], ""
     below: list[Line] = []
-    if summary and summary != plain(each.error):
+    if summary:
         below.append(((_INDENT[1:], ""), (summary, "dim")))
     if each.error:
         below += _said(each.error, "red", room, _INDENT[1:])
@@ -220,11 +231,11 @@ def _action_lines(each: ActionNow, stage: StageNow, now: Picture, room: _Room, s
 def _beside(each: ActionNow, room: _Room) -> list[Span]:
     """What stands behind the duration."""
     if each.asks:
-        return [("waits for approval", "yellow")]
+        return [("waits for approval" if room.tail >= len("waits for approval") else "waits", "yellow")]
     if each.percent is not None:
         done, bar = min(100, max(0, each.percent)), _BAR if room.tail >= _BAR + 6 else 0
         full = round(bar * done / 100)
-        return [("━" * full, "cyan"), ("━" * (bar - full), "dim"), (f" {done} %", "cyan")]
+        return [("━" * full, "cyan"), ("─" * (bar - full), "dim"), (f" {done} %", "cyan")]
     if each.status not in ("Succeeded", "InProgress"):
         return [(each.status, _SIGNS.get(each.status, _SIGNS[""])[1])]
     return []
@@ -249,10 +260,11 @@ def _moment(each: ActionNow) -> str:
 # ── above and below ──
 
 
-def _header(now: Picture) -> list[Line]:
+def _header(now: Picture, width: int) -> list[Line]:
     first: list[Span] = [(now.pipeline, "bold")]
     if now.execution:
-        first += [(f"  {now.execution}", "cyan")]
+        fits = len(now.pipeline) + len(now.execution) + 2 <= width
+        first += [(f"  {now.execution if fits else now.execution[:8]}", "cyan")]
         if now.target:
             first += [(f"  goes back to {now.target[:8]}", "yellow")]
     about = [f"version {now.version}", now.mode] + [plain(now.trigger)] * bool(now.trigger)
@@ -261,7 +273,7 @@ def _header(now: Picture) -> list[Line]:
     return [tuple(first), ((", ".join(about), "dim"),), ()]
 
 
-def _footer(now: Picture) -> list[Line]:
+def _footer(now: Picture, room: _Room) -> list[Line]:
     if not now.execution:
         return []
     sign, colour = _SIGNS.get(now.status, _SIGNS[""])
@@ -271,7 +283,7 @@ def _footer(now: Picture) -> list[Line]:
     if now.summary:
         found.append((("  ", ""), (plain(now.summary), colour)))
     if now.status in ("Failed", "Stopped"):
-        found += [((f"  {hint}", "cyan"),) for hint in _advice(now)]
+        found += [line for hint in _advice(now) for line in _said(hint, "cyan", room, "  ")]
     return found
 
 
@@ -293,9 +305,9 @@ def ago(since: float) -> str:
     return f"{max(0, int(since))} s ago"
 
 
-def status_style(status: str) -> tuple[str, str]:
-    """The sign and the style of a status of the API."""
-    return _SIGNS.get(status, _SIGNS[""])
+def status_style(status: str) -> str:
+    """The style of a status of the API."""
+    return _SIGNS.get(status, _SIGNS[""])[1]
 
 
 def _sign(status: str, at: datetime, spin: bool) -> Span:

@@ -28,7 +28,6 @@ from codeyard.cli.pipeline_view import ago
 from codeyard.cli.summary import printable
 from codeyard.errors import Conflict, Invalid
 
-_NAMES = 40  # columns of a name that others are aligned to
 _FILE = click.argument("file", metavar="FILE|-")
 
 
@@ -45,11 +44,10 @@ def pipelines(as_json: bool) -> None:
         return
     if not found:
         click.echo("No pipelines yet: codeyard pipeline create FILE")
-    width = min(_NAMES, max((len(each["name"]) for each in found), default=0))
     for each in found:
         last = newest[each["name"]]
-        how = f"{status_word(last['status'])} {ago(_since(last['startTime']))}" if last else "-"
-        click.echo(f"{each['name']:<{width}}  {each.get('executionMode', 'SUPERSEDED'):<10}  {how}")
+        how = f"{status_word(last['status'])}  {ago(_since(last['startTime'])):>10}" if last else f"{'-':<22}"
+        click.echo(f"{how}  {each.get('executionMode', 'SUPERSEDED'):<10}  {each['name']}")
 
 
 @click.group()
