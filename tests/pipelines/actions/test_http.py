@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 import threading
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,7 @@ from codeyard.pipelines.actions import ActionFailed, Artifact, CloneRef, ErrorCo
 from codeyard.pipelines.actions.http import HttpAction, variables
 from tests.pipelines.actions.services import forget
 from tests.pipelines.works import BUCKET, EXECUTION, RUN, Bench, a_tree, action, bench_at
+from tests.sources.servers import self_signed
 
 SECRET = "s3cr3t-token"
 
@@ -72,7 +74,7 @@ def a_bench(home: Path, **given: str) -> Bench:
 
 
 @asynccontextmanager
-async def saying(answer: bytes, *, stays: bool = False) -> AsyncIterator[str]:
+async def saying(answer: bytes, *, stays: bool = False, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The URL of a server that says this to one request, and hangs up, or stays until the other side does."""
     ended = asyncio.Event()
 
@@ -87,8 +89,8 @@ async def saying(answer: bytes, *, stays: bool = False) -> AsyncIterator[str]:
             await writer.wait_closed()
         ended.set()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await ended.wait()
 
 
@@ -227,6 +229,21 @@ async def test_an_interim_answer_is_passed_over(tmp_path: Path) -> None:
         outcome = await HttpAction().run(a_bench(tmp_path, Url=url, Method="GET"))
 
     assert (outcome.summary, outcome.variables) == ("127.0.0.1 answered 201", {"a": "1"})
+
+
+async def test_a_certificate_must_be_one_that_this_machine_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    async with saying(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", tls=tls) as url:
+        with pytest.raises(ActionFailed, match=r"(?i)certificate"):
+            await HttpAction().run(a_bench(tmp_path / "1", Url=url, Method="GET"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        outcome = await HttpAction().run(a_bench(tmp_path / "2", Url=url, Method="GET"))
+
+    assert outcome.summary == "127.0.0.1 answered 200"
 
 
 @pytest.mark.slow
