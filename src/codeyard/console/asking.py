@@ -1,14 +1,12 @@
-"""What the console asks of AWS's API. Answers are shared by those who ask at the same time, for a moment."""
+"""What the console asks of CodeBuild's API."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from codeyard.aws import Refused, Shape
+from codeyard.console.memory import Memory
 
-T = TypeVar("T")
 Call = Callable[[str, str, Shape, str], Awaitable[Shape]]  # service, operation, input, region → the output
 Build = Mapping[str, Any]  # the shape `Build`
 Project = Mapping[str, Any]
@@ -18,7 +16,6 @@ RECENT = 10  # builds of a project that its line shows
 _AT_ONCE = 100  # what BatchGet… takes
 _SCANNED = 5  # pages of ids that are looked through for a page of builds of one sort
 _ACTIVE_SCANNED = 2  # the same for builds that have not ended
-_FRESH = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,9 @@ class Overview:
 class Asking:
     """The questions. Refused, as the operations say."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, memory: Memory | None = None) -> None:
         self._call = call
-        self._memory = _Memory()
+        self._memory = memory or Memory()
 
     async def build(self, region: str, id: str) -> Build | None:
         """None: there is no such build."""
@@ -161,28 +158,3 @@ class Asking:
 def _build_of(answer: Shape) -> Build:
     build: Build = answer["build"]
     return build
-
-
-class _Memory:
-    """Answers for a moment; who asks while another's question is under way waits for that answer."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], tuple[float, asyncio.Task[Any]]] = {}
-
-    async def get(self, key: tuple[object, ...], ask: Callable[[], Awaitable[T]]) -> T:
-        now = time.monotonic()
-        if (known := self._known.get(key)) is None or (known[1].done() and now - known[0] > _FRESH):
-            self._known = {each: one for each, one in self._known.items()
-                           if not one[1].done() or now - one[0] <= _FRESH}  # fmt: skip
-            known = (now, asyncio.ensure_future(_asked(ask)))
-            self._known[key] = known
-        # Who goes away does not take the answer from the others.
-        answer: T = await asyncio.shield(known[1])
-        return answer
-
-    def forget(self, key: tuple[object, ...]) -> None:
-        self._known.pop(key, None)
-
-
-async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
-    return await ask()

@@ -14,6 +14,7 @@ from codeyard.console.rendering import INERT, STATIC, Templates, static
 from codeyard.console.session import LOGIN, Sessions, local_path
 
 _FORM_AT_MOST = 64 * 1024  # bytes
+_FIELDS = 80
 
 
 def open_routes(sessions: Sessions, templates: Templates, region: str) -> Iterable[Route]:
@@ -77,15 +78,15 @@ def _login_page(templates: Templates, target: str, region: str, status: int = 20
     return templates.page("login.html", status, target=target, wrong=wrong, inside=False, region=region)
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, at_most: int = _FORM_AT_MOST) -> dict[str, str]:
     """The fields of a form. Refused: it is too long."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _FORM_AT_MOST:
+        if len(body) > at_most:
             raise Refused("RequestEntityTooLargeException", "The form is too long.", 413)
     try:
-        fields = parse_qs(body.decode(errors="replace"), max_num_fields=50, keep_blank_values=True)
+        fields = parse_qs(body.decode(errors="replace"), max_num_fields=_FIELDS, keep_blank_values=True)
     except ValueError:
         raise Refused("InvalidInputException", "The form has too many fields.") from None
     return {name: values[0] for name, values in fields.items()}
