@@ -4,8 +4,10 @@ import asyncio
 import fcntl
 import json
 import os
+import socket
 import stat
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -150,3 +152,13 @@ def _locked(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def server_id(data: Path) -> str:
+    """What this directory's server is called among others of its database: the same each time it starts, and no other's
+    even on one machine."""
+    file = data / "server.id"
+    with suppress(FileNotFoundError):
+        return file.read_text().strip()
+    write_private(file, f"{socket.gethostname()[:60]}/{uuid.uuid4()}\n")
+    return file.read_text().strip()

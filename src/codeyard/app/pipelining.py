@@ -13,7 +13,7 @@ from codeyard.access.model import Limits
 from codeyard.app.allowing import on_threads, permission
 from codeyard.app.deploying import Deploys
 from codeyard.app.fetching import git_environment
-from codeyard.app.machine import worker_name
+from codeyard.app.first_start import server_id
 from codeyard.app.notifying import Notifier
 from codeyard.app.outside import Outside
 from codeyard.app.parts import Parts, build_url, now, public_url
@@ -117,7 +117,7 @@ class _Made:
         self._parts, self._builds, self._deploys = parts, builds, deploys
         self._config, self._db = parts.config, parts.database
         self._sealer, self._outside = Sealer(parts.key), Outside(parts.config)
-        self._control = PipelineControl(self._db, now, Runners(f"{worker_name(parts.config)}/actions"))
+        self._control = PipelineControl(self._db, now, Runners(server_id(parts.config.data)))
         self._stored_webhooks = StoredWebhooks(self._db, parts.key)
         self._repositories = Repositories.parse(self._config.repositories)
 
@@ -134,7 +134,7 @@ class _Made:
             WebhookEndpoint(self._stored_webhooks, self._start_by_webhook, self._config_of, now),
             Runner(self._control, means, actions, lease=self._config.lease),
             polling,
-            Telling(self._db, self._outside, self._config.events, worker_name(self._config), now),
+            Telling(self._db, self._outside, self._config.events, server_id(self._config.data), now),
             self._absent,
             self._tidy,
         )
