@@ -102,7 +102,8 @@ class Cli:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(given, file)
             file.flush()
-            answer = self.run(service, operation, "--cli-input-json", f"file://{file.name}", "--output", "json")
+            name = {"codedeploy": "deploy"}.get(service, service)  # as the CLI calls it
+            answer = self.run(name, operation, "--cli-input-json", f"file://{file.name}", "--output", "json")
         return json.loads(answer) if answer.strip() else {}
 
     def put_object(self, bucket: str, key: str, path: Path) -> None:

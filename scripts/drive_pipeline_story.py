@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 import time
 import zipfile
 from datetime import datetime
@@ -75,23 +76,25 @@ class Story:
         return sorted(name for name in found["instanceNames"] if name.startswith(self.greeter.name))
 
     def _built(self, commit: str) -> None:
-        """Variables, both outputs, and the test report."""
-        greeter, call = self.greeter, self.greeter.client.call
+        """Variables, and both outputs."""
+        greeter = self.greeter
         built = greeter.action(self.one, "TestAndBuild")
         version = built["output"]["outputVariables"]["VERSION"]
         self.check("variables went into the build and out of it", version == f"test-{commit[:7]}", version)
         outputs = {each["name"]: each["s3location"] for each in built["output"]["outputArtifacts"]}
         self.check("the build has two outputs", sorted(outputs) == ["App", "Bundle"], outputs)
-        file = self.targets[0].own.parent / "bundle.zip"
-        greeter.client.get_object(outputs["Bundle"]["bucket"], outputs["Bundle"]["key"], file)
-        with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as archive:
-            self.check("one is read from its bucket, a zip", "appspec.yml" in archive.namelist(), archive.namelist())
+        if "AWS_ENDPOINT_URL_S3" in os.environ:
+            greeter.say("  buckets are elsewhere: nothing is put there that no action needs")
+        else:
+            self._read(outputs["Bundle"])
         asked = greeter.action(self.one, "Ask")["input"]["resolvedConfiguration"]["CustomData"]
         self.check("the question names the version", asked.startswith(f"Release {version}: All of it"), asked)
-        group = f"arn:aws:codebuild:us-east-1:000000000000:report-group/{greeter.name}-unit"
-        reports = call("codebuild", "batch-get-builds", ids=[built["output"]["executionResult"]["externalExecutionId"]])
-        found = reports["builds"][0].get("reportArns", [])
-        greeter.say(f"reports: {found} ({group.rpartition('/')[2]})")
+
+    def _read(self, location: Any) -> None:
+        file = self.targets[0].own.parent / "bundle.zip"
+        self.greeter.client.get_object(location["bucket"], location["key"], file)
+        with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as archive:
+            self.check("one is read from its bucket, a zip", "appspec.yml" in archive.namelist(), archive.namelist())
 
     def second(self) -> None:
         greeter, commit = self.greeter, self.repository.commit("settings.json", '{"word": "Good morning"}\n')

@@ -1,6 +1,7 @@
 """`scripts/drive_pipeline.py` goes through on a fresh server: with boto3 and the AWS CLI, on SQLite and PostgreSQL."""
 
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import botocore
 import pytest
 
+from tests.artifacts.servers import KEYS, client, s3_server
 from tests.databases import postgresql_schema
 from tests.service.agents import enrolment_token, require_places
 from tests.service.servers import SOURCES, Server, process, running, up
@@ -63,23 +65,29 @@ def test_with_the_aws_cli(tmp_path: Path) -> None:
 
 
 def models(directory: Path) -> Path:
-    """CodePipeline's model of botocore, for versions of the CLI from before V2 pipelines."""
+    """CodePipeline's model of botocore, for versions of the CLI from before V2 pipelines; they know one protocol."""
     name = Path("codepipeline") / "2015-07-09"
     (directory / name).mkdir(parents=True)
-    with gzip.open(Path(botocore.__file__).parent / "data" / name / "service-2.json.gz") as model:
-        (directory / name / "service-2.json").write_bytes(model.read())
+    with gzip.open(Path(botocore.__file__).parent / "data" / name / "service-2.json.gz") as file:
+        model = json.load(file)
+    model["metadata"]["protocol"] = "json"
+    (directory / name / "service-2.json").write_text(json.dumps(model))
     return directory
 
 
 @pytest.mark.slow
 def test_with_a_worker_process_beside_the_server(tmp_path: Path, postgresql: str) -> None:
-    main = process(tmp_path, "server", "serve", "--listen", "127.0.0.1:0", database=postgresql, **executor())
-    server = Server(main)
-    with running(server):
-        key = str(main.data / "keys" / "vault.key")
-        worker = process(
-            tmp_path, "data", "worker", database=postgresql, vault_key=key, url=server.url, worker="one", **executor()
-        )
-        server.workers = [worker]
-        worker.start()
-        drive(server, tmp_path)
+    """Each has a directory of its own: what the build makes goes to the pipeline by a bucket of another server."""
+    with s3_server() as buckets:
+        client(buckets).create_bucket(Bucket="codeyard")
+        shared = {"database": postgresql, "objects": buckets, "bucket": "s3://codeyard/kept", **executor()}
+        main = process(tmp_path, "server", "serve", "--listen", "127.0.0.1:0", **shared)
+        main.more = KEYS
+        server = Server(main, more={"AWS_ENDPOINT_URL_S3": buckets})
+        with running(server):
+            key = str(main.data / "keys" / "vault.key")
+            worker = process(tmp_path, "one", "worker", **shared, vault_key=key, url=server.url, worker="one")
+            worker.more = KEYS
+            server.workers = [worker]
+            worker.start()
+            drive(server, tmp_path)
