@@ -11,6 +11,7 @@ from codeyard.aws.paging import Pages
 from codeyard.cli.main import main
 from codeyard.deploys import targets_table
 from codeyard.deploys.api import codedeploy_service
+from codeyard.deploys.api_tags import TagOperations
 from codeyard.deploys.control import DeployControl
 from codeyard.deploys.enrolment import enrolment_key, read
 from codeyard.deploys.groups import Groups
@@ -46,9 +47,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for database in opened(f"sqlite:///{tmp_path / 'test.sqlite'}"):
         asyncio.run(database.write(one))
         groups = Groups(database, RootOnly(), require_role, now)
-        service = codedeploy_service(
-            DeployControl(database, now), groups, Targets(database, KEY, now), Pages(b"k" * 32)
-        )
+        targets = Targets(database, KEY, now)
+        tags = TagOperations(database)
+        service = codedeploy_service(DeployControl(database, now), groups, targets, Pages(b"k" * 32), tags)
         with serving(Gateway((service,), RootOnly(), now)) as url:
             monkeypatch.setenv("AWS_ENDPOINT_URL", url)
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)

@@ -14,6 +14,7 @@ from codeyard.aws.gateway import Gateway
 from codeyard.aws.paging import Pages
 from codeyard.deploys import EventReport, EventStatus, Kind, targets_table
 from codeyard.deploys.api import codedeploy_service
+from codeyard.deploys.api_tags import TagOperations
 from codeyard.deploys.control import DeployControl
 from codeyard.deploys.declined import DECLINED
 from codeyard.deploys.groups import Groups
@@ -69,7 +70,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     for database in opened(f"sqlite:///{file}"):
         control, targets = DeployControl(database, now), Targets(database, KEY, now)
         groups = Groups(database, RootOnly(), require_role, now)
-        service = codedeploy_service(control, groups, targets, Pages(b"k" * 32))
+        service = codedeploy_service(control, groups, targets, Pages(b"k" * 32), TagOperations(database))
         asyncio.run(database.write(_two_machines))
         with serving(Gateway((service,), RootOnly(), now)) as url:
             found = Served(url, database)
@@ -90,7 +91,7 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
 
 def test_each_operation_is_answered_or_declined_with_a_sentence_and_none_is_both() -> None:
     parts: Any = object()
-    answered = set(codedeploy_service(parts, parts, parts, Pages(b"k" * 32)).operations())
+    answered = set(codedeploy_service(parts, parts, parts, Pages(b"k" * 32), TagOperations(parts)).operations())
 
     assert answered | set(DECLINED) == set(service_model("codedeploy").operation_names)
     assert not answered & set(DECLINED)
@@ -287,6 +288,16 @@ def test_machines_are_on_premises_instances_that_can_be_let_go(served: Served) -
 @pytest.mark.slow
 def test_whatever_is_asked_is_answered(served: Served) -> None:
     parts: Any = object()
-    operations = tuple(codedeploy_service(parts, parts, parts, Pages(b"k" * 32)).operations())
+    operations = tuple(codedeploy_service(parts, parts, parts, Pages(b"k" * 32), TagOperations(parts)).operations())
 
     survives(served.url, "codedeploy", operations, examples=12)
+
+
+def test_applications_and_groups_bear_tags(served: Served) -> None:
+    served.codedeploy.create_application(applicationName="tagged", tags=[{"Key": "team", "Value": "web"}])
+    arn = "arn:aws:codedeploy:us-east-1:000000000000:application:tagged"
+
+    served.codedeploy.tag_resource(ResourceArn=arn, Tags=[{"Key": "stage", "Value": "test"}])
+    served.codedeploy.untag_resource(ResourceArn=arn, TagKeys=["team"])
+
+    assert served.codedeploy.list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "stage", "Value": "test"}]

@@ -11,6 +11,7 @@ from codeyard.artifacts import Digest
 from codeyard.aws import Service
 from codeyard.deploys.agents import PATH, Agents
 from codeyard.deploys.api import codedeploy_service
+from codeyard.deploys.api_tags import TagOperations
 from codeyard.deploys.control import DeployControl
 from codeyard.deploys.enrolment import enrolment_key
 from codeyard.deploys.groups import Groups
@@ -71,5 +72,5 @@ def deploys_of(parts: Parts) -> Deploys:
     control = DeployControl(database, now, heard_for=parts.config.lease)
     groups = Groups(database, identities, require, now)
     targets = Targets(database, enrolment_key(parts.key.secret), now)
-    service = codedeploy_service(control, groups, targets, parts.pages)
+    service = codedeploy_service(control, groups, targets, parts.pages, TagOperations(database))
     return Deploys(control, service, Agents(control, targets, parts.blobs), groups)

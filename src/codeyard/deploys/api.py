@@ -6,6 +6,7 @@ from typing import Any
 
 from codeyard.aws import Call, Refused, Service, Shape, operation
 from codeyard.aws.paging import Pages
+from codeyard.deploys.api_tags import TagOperations
 from codeyard.deploys.control import DeployControl
 from codeyard.deploys.declined import DECLINED, OTHER
 from codeyard.deploys.group_rules import check_application_name, check_config, check_group_name
@@ -41,10 +42,13 @@ _TARGET_STATUSES = ("Pending", "InProgress", "Succeeded", "Failed", "Skipped", "
 _DEPLOYMENT = ":deployment:"
 
 
-def codedeploy_service(control: DeployControl, groups: Groups, targets: Targets, pages: Pages) -> Service:
+def codedeploy_service(
+    control: DeployControl, groups: Groups, targets: Targets, pages: Pages, tags: TagOperations
+) -> Service:
     """CodeDeploy, as far as it is answered, and why the rest is declined."""
     deployments = DeploymentOperations(control, groups, pages)
-    handlers = (ApplicationOperations(groups, control, pages), deployments, InstanceOperations(targets, pages))
+    applications, machines = ApplicationOperations(groups, control, pages), InstanceOperations(targets, pages)
+    handlers = (applications, deployments, machines, tags)
     return Service("codedeploy", handlers, ERRORS, DECLINED, OTHER, deployments.exact)
 
 

@@ -82,6 +82,8 @@ class Groups:
         application = group_rules.check_application_name(given.get("applicationName"))
         name = group_rules.check_group_name(given.get("deploymentGroupName"))
         settings = group_rules.created(given)
+        if given.get("tags"):
+            settings["tags"] = [dict(tag) for tag in given["tags"]]
         await self._pass(owner, caller, settings["serviceRoleArn"], application, context)
         new = Group(str(uuid.uuid4()), application, name, settings)
 

@@ -26,7 +26,7 @@ def group_to_wire(group: Group, good: Deployment | None, last: Deployment | None
     return {
         "deploymentStyle": _STYLE,
         "outdatedInstancesStrategy": "UPDATE",
-        **group.settings,
+        **{name: value for name, value in group.settings.items() if name != "tags"},
         "applicationName": group.application,
         "deploymentGroupId": group.id,
         "deploymentGroupName": group.name,
