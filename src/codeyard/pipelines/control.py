@@ -186,7 +186,7 @@ class PipelineControl:
                 if "answered" in run.data:
                     raise Refused("ApprovalAlreadyCompletedException", "The approval action was answered already")
                 raise Refused("InvalidApprovalTokenException", _STALE)
-            error = None if approved else (ErrorCode.JOB_FAILED, summary)
+            error = None if approved else (ErrorCode.JOB_FAILED, summary or f"Rejected by {by}")
             more = {"summary": summary, "updated_by": by, "answered": approved}
             return self._end(tx, held, run, error, more)
 

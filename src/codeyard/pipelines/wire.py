@@ -9,6 +9,7 @@ from codeyard.pipelines.model import Action, Declaration, ExecutionMode, Moment,
 from codeyard.pipelines.state import Execution, Gate, StageRun, Status
 from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun
 
+_SUMMARY = 2048  # characters
 _CONDITIONS = {
     Moment.BEFORE_ENTRY: "beforeEntryConditionState",
     Moment.ON_SUCCESS: "onSuccessConditionState",
@@ -55,7 +56,7 @@ def execution(stored: StoredExecution) -> dict[str, Any]:
                         "name": name,
                         "revisionId": each["id"],
                         "revisionChangeIdentifier": each["change_id"] or None,
-                        "revisionSummary": each["summary"] or None,
+                        "revisionSummary": _cut(each["summary"]),
                         "created": _time(each["created"]),
                         "revisionUrl": each["url"] or None,
                     }
@@ -87,7 +88,7 @@ def execution_summary(stored: StoredExecution) -> dict[str, Any]:
                     {
                         "actionName": action,
                         "revisionId": each["id"],
-                        "revisionSummary": each["summary"] or None,
+                        "revisionSummary": _cut(each["summary"]),
                         "revisionUrl": each["url"] or None,
                     }
                 )
@@ -191,7 +192,7 @@ def _result(run: StoredRun) -> dict[str, Any]:
     return given(
         {
             "externalExecutionId": external,
-            "externalExecutionSummary": data.get("summary"),
+            "externalExecutionSummary": _cut(data.get("summary")),
             "externalExecutionUrl": data.get("external_url"),
             "errorDetails": data.get("error"),
             "logStreamARN": data.get("log_stream"),
@@ -286,7 +287,7 @@ def _action(action: Action, run: StoredRun | None) -> dict[str, Any]:
         {
             "actionExecutionId": run.id,
             "status": run.status.value,
-            "summary": data.get("summary"),
+            "summary": _cut(data.get("summary")),
             "lastStatusChange": run.started if waits else run.updated,
             "token": data.get("token") if waits else None,
             "lastUpdatedBy": data.get("updated_by"),
@@ -323,7 +324,7 @@ def _rule(id: str, status: str, run: StoredRun | None) -> dict[str, Any]:
         {
             "ruleExecutionId": id,
             "status": status,
-            "summary": data.get("summary"),
+            "summary": _cut(data.get("summary")),
             "lastStatusChange": None if run is None else run.updated,
             "externalExecutionId": data.get("external_id"),
             "externalExecutionUrl": data.get("external_url"),
@@ -341,6 +342,11 @@ def shown_runs(stored: StoredPipeline, executions: Mapping[str, StoredExecution]
         if entered is not None:
             found |= {run.id for condition in entered.conditions.values() for run in condition.rules.values()}
     return found
+
+
+def _cut(text: str | None) -> str | None:
+    """As much of it as the model's summaries have room for; None: it is empty."""
+    return text[:_SUMMARY] if text else None
 
 
 def _time(text: str | None) -> datetime | None:
