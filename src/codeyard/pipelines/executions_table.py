@@ -15,10 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     or_,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.ident import Owner
@@ -72,6 +74,18 @@ Index(
 )
 
 
+# Made once: to put a statement together takes longer than to have it carried out, and these are of each action.
+_INSERT = executions.insert()
+_SAVE = executions.update().where(_e.id == bindparam("wanted"))
+_MINE = (_e.account == bindparam("of_account"), _e.region == bindparam("of_region"), _e.pipeline == bindparam("of"))
+_LOAD = select(executions).where(*_MINE, _e.id == bindparam("wanted"))
+_AT_WORK = select(executions).where(*_MINE, or_(_e.live.is_(True), _e.id.in_(bindparam("named", expanding=True))))
+_SUCCEEDED = {
+    "postgresql": postgresql.insert(successes).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(successes).on_conflict_do_nothing(),
+}
+
+
 def put(tx: Tx, stored: StoredExecution, *, new: bool) -> None:
     execution = stored.execution
     values = {
@@ -82,24 +96,22 @@ def put(tx: Tx, stored: StoredExecution, *, new: bool) -> None:
         "facts": json.dumps(stored.facts, separators=(",", ":")),
     }
     if not new:
-        tx.execute(executions.update().where(_e.id == execution.id).values(**values))
+        tx.execute(_SAVE, {"wanted": execution.id, **values})
         return
-    tx.execute(
-        executions.insert().values(
-            id=execution.id,
-            account=stored.owner.account,
-            region=stored.owner.region,
-            pipeline=stored.pipeline,
-            number=execution.number,
-            version=execution.version,
-            started=microseconds(stored.started),
-            **values,
-        )
-    )
+    fixed = {
+        "id": execution.id,
+        "account": stored.owner.account,
+        "region": stored.owner.region,
+        "pipeline": stored.pipeline,
+        "number": execution.number,
+        "version": execution.version,
+        "started": microseconds(stored.started),
+    }
+    tx.execute(_INSERT, fixed | values)
 
 
 def load(tx: Tx, owner: Owner, pipeline: str, id: str) -> StoredExecution | None:
-    row = tx.execute(select(executions).where(*_of(owner, pipeline), _e.id == id)).first()
+    row = tx.execute(_LOAD, {**_key(owner, pipeline), "wanted": id}).first()
     return None if row is None else _stored(row)
 
 
@@ -111,8 +123,8 @@ def trigger_detail(tx: Tx, owner: Owner, pipeline: str, id: str) -> str | None:
 
 def at_work(tx: Tx, owner: Owner, pipeline: str, named: Iterable[str]) -> dict[str, StoredExecution]:
     """The live ones, and those of these ids."""
-    query = select(executions).where(*_of(owner, pipeline), or_(_e.live.is_(True), _e.id.in_(sorted(set(named)))))
-    return {row.id: _stored(row) for row in tx.execute(query)}
+    given = {**_key(owner, pipeline), "named": sorted(set(named))}
+    return {row.id: _stored(row) for row in tx.execute(_AT_WORK, given)}
 
 
 def these(tx: Tx, ids: Iterable[str]) -> dict[str, StoredExecution]:
@@ -135,8 +147,8 @@ def listed(
 
 def succeeded(tx: Tx, execution: str, stage: str) -> None:
     """Write down that it succeeded in this stage."""
-    if not has_succeeded(tx, execution, stage):
-        tx.execute(successes.insert().values(execution=execution, stage=stage))
+    insert = _SUCCEEDED["postgresql" if tx.dialect.name == "postgresql" else "sqlite"]
+    tx.execute(insert, {"execution": execution, "stage": stage})
 
 
 def has_succeeded(tx: Tx, execution: str, stage: str) -> bool:
@@ -178,6 +190,10 @@ def counts(tx: Tx) -> dict[str, int]:
     """How many executions are live, by status."""
     query = select(_e.status, func.count()).where(_e.live.is_(True)).group_by(_e.status)
     return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def _key(owner: Owner, pipeline: str) -> dict[str, str]:
+    return {"of_account": owner.account, "of_region": owner.region, "of": pipeline}
 
 
 def _of(owner: Owner, pipeline: str) -> tuple[Any, ...]:

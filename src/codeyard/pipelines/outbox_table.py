@@ -33,6 +33,7 @@ _c, _s = events.c, senders.c
 _ONLY = 1  # the id of the one row
 Index("ix_pipeline_events_pipeline", _c.account, _c.region, _c.pipeline, _c.number)
 Index("ix_pipeline_events_at", _c.at)
+_INSERT = events.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,18 @@ class Told:
 
 
 def add(tx: Tx, at: datetime, found: Iterable[Mapping[str, Any]]) -> None:
-    for event in found:
-        detail = event["detail"]
-        tx.execute(
-            events.insert().values(
-                account=event["account"],
-                region=event["region"],
-                pipeline=detail["pipeline"],
-                at=microseconds(at),
-                event=json.dumps(event, separators=(",", ":")),
-            )
-        )
+    rows = [
+        {
+            "account": event["account"],
+            "region": event["region"],
+            "pipeline": event["detail"]["pipeline"],
+            "at": microseconds(at),
+            "event": json.dumps(event, separators=(",", ":")),
+        }
+        for event in found
+    ]
+    if rows:
+        tx.execute(_INSERT, rows)
 
 
 def after(tx: Tx, number: int, limit: int, before: datetime | None = None) -> list[Told]:

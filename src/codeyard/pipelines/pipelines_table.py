@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     select,
 )
@@ -55,6 +56,21 @@ _p, _v = pipelines.c, versions.c
 Index("ix_pipelines_region", _p.account, _p.region)
 
 
+def _named(columns: Any) -> tuple[Any, ...]:
+    return (
+        columns.account == bindparam("of_account"),
+        columns.region == bindparam("of_region"),
+        columns.name == bindparam("of"),
+    )
+
+
+# Made once: to put a statement together takes longer than to have it carried out, and these are of each action.
+_HOLD = select(pipelines).where(*_named(_p)).with_for_update()
+_SAVE = pipelines.update().where(*_named(_p))
+_VERSION = select(versions).where(*_named(_v), _v.version == bindparam("wanted"))
+_VERSIONS = select(versions).where(*_named(_v), _v.version.in_(bindparam("wanted", expanding=True)))
+
+
 def insert(tx: Tx, stored: StoredPipeline, version: StoredVersion) -> None:
     """Both rows. Duplicate: the name is taken."""
     tx.execute(
@@ -84,13 +100,13 @@ def load(tx: Tx, owner: Owner, name: str) -> StoredPipeline | None:
 
 def hold(tx: Tx, owner: Owner, name: str) -> StoredPipeline | None:
     """The pipeline, with which nobody else makes a turn before the transaction ends."""
-    row = tx.execute(select(pipelines).where(*_is(_p, owner, name)).with_for_update()).first()
+    row = tx.execute(_HOLD, _wanted(owner, name)).first()
     return None if row is None else _stored(row)
 
 
 def save(tx: Tx, stored: StoredPipeline) -> None:
     """Of a row that is held."""
-    tx.execute(pipelines.update().where(*_is(_p, stored.owner, stored.name)).values(**_changing(stored)))
+    tx.execute(_SAVE, {**_wanted(stored.owner, stored.name), **_changing(stored)})
 
 
 def remove(tx: Tx, owner: Owner, name: str) -> bool:
@@ -100,12 +116,12 @@ def remove(tx: Tx, owner: Owner, name: str) -> bool:
 
 
 def version_of(tx: Tx, owner: Owner, name: str, version: int) -> StoredVersion | None:
-    row = tx.execute(select(versions).where(*_is(_v, owner, name), _v.version == version)).first()
+    row = tx.execute(_VERSION, {**_wanted(owner, name), "wanted": version}).first()
     return None if row is None else _version(row)
 
 
 def versions_of(tx: Tx, owner: Owner, name: str, wanted: Iterable[int]) -> dict[int, StoredVersion]:
-    rows = tx.execute(select(versions).where(*_is(_v, owner, name), _v.version.in_(sorted(set(wanted)))))
+    rows = tx.execute(_VERSIONS, {**_wanted(owner, name), "wanted": sorted(set(wanted))})
     return {row.version: _version(row) for row in rows}
 
 
@@ -127,6 +143,10 @@ def everything(tx: Tx) -> list[StoredPipeline]:
 
 def retagged(stored: StoredPipeline, tags: Mapping[str, str]) -> StoredPipeline:
     return replace(stored, tags=dict(tags))
+
+
+def _wanted(owner: Owner, name: str) -> dict[str, Any]:
+    return {"of_account": owner.account, "of_region": owner.region, "of": name}
 
 
 def _key(owner: Owner, name: str) -> dict[str, str]:

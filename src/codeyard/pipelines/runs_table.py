@@ -10,7 +10,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Row, String, Table, Text, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Row,
+    String,
+    Table,
+    Text,
+    bindparam,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from codeyard.builds.lines_table import microseconds, time_of
@@ -62,43 +75,48 @@ _busy = _r.status == RunStatus.IN_PROGRESS.value
 Index("ix_pipeline_runs_busy", _r.runner, sqlite_where=_busy, postgresql_where=_busy)
 
 
+# Made once: to put a statement together takes longer than to have it carried out, and these are of each action.
+_INSERT = runs.insert()
+_LOAD = select(runs).where(_r.id == bindparam("wanted"))
+_HOLD = _LOAD.with_for_update()
+_SAVE = runs.update().where(_r.id == bindparam("wanted"))
+_OF_EXECUTION = select(runs).where(_r.execution == bindparam("wanted")).order_by(_r.started, _r.id)
+
+
 def insert(tx: Tx, run: StoredRun) -> None:
-    tx.execute(
-        runs.insert().values(
-            id=run.id,
-            account=run.owner.account,
-            region=run.owner.region,
-            pipeline=run.pipeline,
-            execution=run.execution,
-            stage=run.stage,
-            name=run.name,
-            moment=run.moment,
-            started=microseconds(run.started),
-            generation=run.generation,
-            **_changing(run),
-        )
-    )
+    fixed = {
+        "id": run.id,
+        "account": run.owner.account,
+        "region": run.owner.region,
+        "pipeline": run.pipeline,
+        "execution": run.execution,
+        "stage": run.stage,
+        "name": run.name,
+        "moment": run.moment,
+        "started": microseconds(run.started),
+        "generation": run.generation,
+    }
+    tx.execute(_INSERT, fixed | _changing(run))
 
 
 def load(tx: Tx, id: str) -> StoredRun | None:
-    row = tx.execute(select(runs).where(_r.id == id)).first()
+    row = tx.execute(_LOAD, {"wanted": id}).first()
     return None if row is None else _stored(row)
 
 
 def hold(tx: Tx, id: str) -> StoredRun | None:
-    row = tx.execute(select(runs).where(_r.id == id).with_for_update()).first()
+    row = tx.execute(_HOLD, {"wanted": id}).first()
     return None if row is None else _stored(row)
 
 
 def save(tx: Tx, run: StoredRun) -> None:
     """Of a row that is held."""
-    tx.execute(runs.update().where(_r.id == run.id).values(**_changing(run)))
+    tx.execute(_SAVE, {"wanted": run.id, **_changing(run)})
 
 
 def of_execution(tx: Tx, execution: str) -> list[StoredRun]:
     """All attempts, as they began."""
-    query = select(runs).where(_r.execution == execution).order_by(_r.started, _r.id)
-    return [_stored(row) for row in tx.execute(query)]
+    return [_stored(row) for row in tx.execute(_OF_EXECUTION, {"wanted": execution})]
 
 
 def these(tx: Tx, ids: Iterable[str]) -> dict[str, StoredRun]:
