@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from codeyard.console.pipeline_words import AHEAD, APPROVAL, IDLE, Standing, moments, standing, trigger, who
+from codeyard.console.pipeline_words import AHEAD, APPROVAL, BY_HAND, IDLE, Standing, moments, standing, trigger, who
 from codeyard.console.view import Link, web_link
 from codeyard.console.words import duration, took
 
@@ -124,6 +124,11 @@ class ExecutionRow:
     time: Time
     target: str | None  # the execution that it went back to
     stopped: str  # why
+
+    @property
+    def by_whom(self) -> bool:
+        """Whether `by` is who did it, and not what."""
+        return self.trigger in BY_HAND
 
 
 @dataclass(frozen=True, slots=True)

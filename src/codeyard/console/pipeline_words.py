@@ -42,6 +42,7 @@ _TRIGGERS = {
     "ManualRollback": "Manual rollback",
     "AutomatedRollback": "Automated rollback",
 }
+BY_HAND = frozenset({"Pipeline created", "Started", "New revision", "Manual rollback"})
 _MOMENTS = {
     "beforeEntryConditionState": ("Before entry", "BEFORE_ENTRY"),
     "onSuccessConditionState": ("On success", "ON_SUCCESS"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,9 +17,17 @@ from starlette.types import ASGIApp
 from codeyard.aws import Refused
 from codeyard.console.execution_view import artifact_of, execution_view
 from codeyard.console.inside import Inside, region_of
-from codeyard.console.pipeline_asking import PipelineAsking
+from codeyard.console.pipeline_asking import Picture, PipelineAsking
 from codeyard.console.pipeline_changes import CHANGES, Asked, Change, execution_id
-from codeyard.console.pipeline_view import Sight, execution_row, pipeline_row, stage_views
+from codeyard.console.pipeline_view import (
+    ExecutionRow,
+    Segment,
+    Sight,
+    execution_row,
+    parallel_segments,
+    pipeline_row,
+    stage_views,
+)
 from codeyard.console.pipeline_words import APPROVAL
 from codeyard.console.rendering import INERT
 from codeyard.console.session import Session
@@ -79,6 +87,7 @@ class PipelinePages:
         running = [row for row in executions if row.standing.live]
         given = {
             "name": name, "pipeline": found.pipeline, "metadata": found.metadata, "stages": stages,
+            "lanes": _lanes(found, running) if parallel else (),
             "executions": executions, "more": found.more, "running": running, "parallel": parallel,
             "latest": executions[0] if executions else None, "asking": asking, "now": sight.now,
             # The same until there is another execution: a second click starts nothing more.
@@ -193,6 +202,12 @@ def _name(text: str) -> str:
 
 def _address(region: str, name: str) -> str:
     return f"/console/pipelines/{region}/{quote(name, safe='@')}"
+
+
+def _lanes(found: Picture, running: Sequence[ExecutionRow]) -> list[tuple[ExecutionRow, list[Segment]]]:
+    """Of PARALLEL mode: the executions in progress, each with its stages."""
+    own = {row.id: [run for run in found.runs if run.get("pipelineExecutionId") == row.id] for row in running}
+    return [(row, parallel_segments(found.state, own[row.id])) for row in running]
 
 
 def _uuid(text: str) -> bool:

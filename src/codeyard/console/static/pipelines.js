@@ -117,4 +117,5 @@ document.addEventListener('submit', (event) => {
   setTimeout(() => delete event.target.dataset.sent, 3000);
 });
 
+tick();
 wait();
