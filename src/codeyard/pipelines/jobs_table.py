@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     select,
 )
 
@@ -131,10 +132,17 @@ def offer(
     return offered
 
 
+# Made once: it is of each action that ends, whether it had jobs or not.
+_END = (
+    table.update()
+    .where(_c.run == bindparam("of"), _c.status.in_([status.value for status in OPEN]))
+    .values(status=Status.TIMED_OUT.value, due=None)
+)
+
+
 def end(tx: Tx, run: str) -> None:
     """Nobody waits for this action execution's jobs any more: no result of one is taken."""
-    open = [status.value for status in OPEN]
-    tx.execute(table.update().where(_c.run == run, _c.status.in_(open)).values(status=Status.TIMED_OUT.value, due=None))
+    tx.execute(_END, {"of": run})
 
 
 def any_old(tx: Tx, before: datetime) -> bool:
