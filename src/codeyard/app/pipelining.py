@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from codeyard.access.model import Limits
@@ -54,6 +53,7 @@ from codeyard.pipelines.api_executions import ExecutionOperations
 from codeyard.pipelines.api_jobs import DECLINED, JobOperations
 from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, Tagged
 from codeyard.pipelines.api_webhooks import WebhookOperations
+from codeyard.pipelines.chains import check_chain
 from codeyard.pipelines.changes import Begin, Watched
 from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.job_data import Credentials, session_policy
@@ -281,26 +281,9 @@ class _Made:
     # ── what starts executions ──
 
     async def _start_by_pipeline(self, place: Place, name: str, given: Mapping[str, Any]) -> str:
-        await self._check_circle(place, name)
+        await check_chain(self._db, place, name)
         detail = f"{place.pipeline_arn}/{place.execution}"
         return await self._control.start(place.owner, name, given, Trigger("StartPipelineExecution", detail))
-
-    async def _check_circle(self, place: Place, name: str) -> None:
-        """Refused: the chain of executions that began each other leads back to this pipeline."""
-        seen, pipeline, id = {place.pipeline}, place.pipeline, place.execution
-        for _ in range(50):
-            if name in seen:
-                text = f"Pipelines that start each other in a circle would never end: {name} is in the chain already"
-                raise Refused("ConflictException", text, 409)
-            detail = await self._db.read(
-                partial(executions_table.trigger_detail, owner=place.owner, pipeline=pipeline, id=id)
-            )
-            before = (detail or "").rpartition(":")[2]
-            if "/" not in before or not (detail or "").startswith("arn:aws:codepipeline:"):
-                return
-            pipeline, _, id = before.partition("/")
-            seen.add(pipeline)
-        raise Refused("ConflictException", "The chain of pipelines that start each other is too long", 409)
 
     async def _start_by_webhook(self, owner: Owner, name: str, webhook_arn: str) -> str:
         return await self._control.start(owner, name, {}, Trigger("Webhook", webhook_arn), required=False)
