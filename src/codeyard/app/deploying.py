@@ -19,7 +19,7 @@ from codeyard.deploys.model import DeploymentRequest
 from codeyard.deploys.targets import Targets
 from codeyard.ident import Owner
 
-_SWEEP = 1.0  # seconds
+_SWEEP, _SWEEP_IDLE = 1.0, 5.0  # seconds between looks, where something is under way, and where nothing is
 _SERVICE = "codedeploy.amazonaws.com"
 _log = logging.getLogger(__name__)
 
@@ -54,10 +54,11 @@ class Deploys:
             sweeping.cancel()
 
     async def _sweep(self) -> None:
+        pause = _SWEEP
         while True:
-            await asyncio.sleep(_SWEEP)
+            await asyncio.sleep(pause)
             try:
-                await self.control.sweep()
+                pause = _SWEEP if await self.control.sweep() else _SWEEP_IDLE
             except Exception as error:  # noqa: BLE001 - the next second is another chance
                 _log.warning("deployments_wait error=%s", error)
 

@@ -160,8 +160,11 @@ class DeployControl:
 
     # ── for the root ──
 
-    async def sweep(self) -> None:
-        """What nobody tells: targets that say nothing, events and deployments without end, groups that may go on."""
+    async def sweep(self) -> bool:
+        """What nobody tells: targets that say nothing, events and deployments without end, groups that may go on.
+
+        Whether anything is under way.
+        """
         now = self._now()
         # Nobody can be heard while we are away: whoever was silent meanwhile gets their time again.
         if self._swept is None or now - self._swept > timedelta(seconds=max(5.0, self.heard_for / 2)):
@@ -184,6 +187,7 @@ class DeployControl:
                 await self._change(id, lambda was: progress.time_over(was, now))
         for group_id in waiting:
             await self._write(lambda turn, group=group_id: turn.go_on(group))  # type: ignore[misc]
+        return bool(working or flying or waiting)
 
     def _silence(self, each: table.UnderWay, now: datetime) -> str | None:
         """Why a target that works counts as gone, if it does."""

@@ -22,7 +22,7 @@ from codeyard.pipelines.model import ActionType
 from codeyard.pipelines.run_data import VARIABLES_AT_MOST, outcome_data, type_of
 from codeyard.pipelines.stored import StoredRun
 from codeyard.pipelines.work import Means, NotOurs, RunWork, prepare
-from codeyard.store import Away
+from codeyard.store import Away, Tx
 
 ActionFor = Callable[[ActionType], Action | None]
 _AT_ONCE = 1000  # runs taken over in one go
@@ -99,7 +99,8 @@ class Runner:
                 _log.exception("runner_broke runner=%s", self._id)
                 await asyncio.sleep(self._poll)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
+                # Who has nothing is called for what begins here, and looks seldom for what others left.
+                async with asyncio.timeout(self._poll if self._held else max(self._poll, self._beat)):
                     await self._bell.bell.wait()
 
     async def _look(self, touched: set[str]) -> None:
@@ -111,16 +112,21 @@ class Runner:
             return
         if time.monotonic() - self._said_alive >= self._beat:
             await self._say_alive()
-        if await self._db.read(lambda tx: runs_table.any_free(tx, self._now())):
-            await self._db.write(lambda tx: runs_table.claim(tx, self._id, self._now(), _AT_ONCE))
         before = set(self._held)
-        rows = await self._db.read(lambda tx: runs_table.held_by(tx, self._id))
+        free, rows = await self._db.read(self._rows)
+        if free:
+            await self._db.write(lambda tx: runs_table.claim(tx, self._id, self._now(), _AT_ONCE))
+            free, rows = await self._db.read(self._rows)
         self._looked = time.monotonic()
         self._compare(rows, before)
         for run in rows.values():
             if run.id not in self._held:
                 self._do(run)
         await self._end_overdue(rows)
+
+    def _rows(self, tx: Tx) -> tuple[bool, dict[str, StoredRun]]:
+        """Whether there are runs that nobody has; and ours."""
+        return runs_table.any_free(tx, self._now()), runs_table.held_by(tx, self._id)
 
     async def _say_alive(self) -> None:
         await self._db.write(lambda tx: runs_table.say_alive(tx, self._id, self._now() + self._lease))
