@@ -77,10 +77,11 @@ class PipelineAsking:
         answer = await self._ask("GetPipeline", region, name=name)
         return str(answer["pipeline"].get("executionMode") or "SUPERSEDED")
 
-    async def change(self, operation: str, region: str, name: str, **given: Any) -> Shape:
+    async def change(self, operation: str, region: str, name: str, /, **given: Any) -> Shape:
         """An operation that changes something; what was known of the pipeline is forgotten."""
         answer = await self._ask(operation, region, **given)
         self._memory.forget(("pipeline", region, name))
+        self._memory.forget(("pipelines", region, None))
         if id := given.get("pipelineExecutionId"):
             self._memory.forget(("execution", region, name, id))
         return answer
@@ -140,7 +141,7 @@ class PipelineAsking:
                 break
         return tuple(found)
 
-    async def _ask(self, operation: str, region: str, **given: Any) -> Mapping[str, Any]:
+    async def _ask(self, operation: str, region: str, /, **given: Any) -> Mapping[str, Any]:
         return await self._call("codepipeline", operation, {k: v for k, v in given.items() if v is not None}, region)
 
 

@@ -27,7 +27,7 @@ class Asked:
             raise Refused("ValidationException", f"The form has no field {name}.")
         return self.form[name].replace("\r\n", "\n")
 
-    async def do(self, operation: str, **given: object) -> Mapping[str, object]:
+    async def do(self, operation: str, /, **given: object) -> Mapping[str, object]:
         return await self.ask.change(operation, self.region, self.pipeline, **given)
 
 
