@@ -26,7 +26,14 @@ def drive(server: Server, directory: Path, *options: str, **more: str) -> None:
     kept = {"AWS_CLI": os.environ["AWS_CLI"]} if "AWS_CLI" in os.environ else {}
     token = directory / "token"
     token.write_text(enrolment_token(server, role="driven"))
-    command = [sys.executable, ROOT / "scripts" / "drive_pipeline.py", "--name", "driven", "--token-file", token]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "drive_pipeline.py"),
+        "--name",
+        "driven",
+        "--token-file",
+        str(token),
+    ]
     done = subprocess.run(
         [*command, *options],
         env={**passed, **kept, **server.env(), **more, "PYTHONPATH": str(SOURCES), "TMPDIR": str(directory)},

@@ -8,7 +8,7 @@ tells all of it again, and the server gives it again until it has heard of its e
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +34,8 @@ class Performer(Protocol):
     """A `Host`."""
 
     async def perform(self, assignment: Assignment, report: Report, stop: asyncio.Event) -> bool: ...
+
+    async def settle(self, assigned: Collection[str]) -> tuple[str, ...]: ...
 
 
 class Blobs(Protocol):
@@ -113,10 +115,10 @@ class Agent:
     # ── what is to do ──
 
     async def _poll(self) -> None:
-        pause, away = _PAUSE, False
+        pause, away, first = _PAUSE, False, True
         while True:
             try:
-                asked = {"known": self._known(), "wait": _POLL}
+                asked = {"known": self._known(), "wait": 0 if first else _POLL}
                 found = await self._ask(self._polling, "poll", asked)
                 listed = [_assigned(each) for each in found.get("assignments", ())]
             except Shut:
@@ -131,6 +133,9 @@ class Agent:
             if away:
                 self._say(f"server {self._polling.url}: it answers again.", None)
             pause, away = _PAUSE, False
+            if first:
+                first = False
+                await self._settle({work.deployment for work, _ in listed})
             self._take({work.deployment: (work, stopping) for work, stopping in listed})
             if self._known() != {work.deployment: stopping for work, stopping in listed}:
                 await asyncio.sleep(_PAUSE)  # the server would answer at once: do not ask in a circle
@@ -138,6 +143,14 @@ class Agent:
     def _known(self) -> dict[str, bool]:
         """What a poll says that we know; the server answers when that is not what it wants."""
         return {id: work.stop.is_set() for id, work in self._works.items() if not work.dropped}
+
+    async def _settle(self, assigned: Collection[str]) -> None:
+        """Undo what was cut off here when this machine was last up, and the server has given up since."""
+        try:
+            for id in await self._host.settle(assigned):
+                self._say(f"{id}: it was cut off, and the server has given it up: undone.", EventStatus.FAILED)
+        except CodeyardError as error:
+            self._say(f"What was cut off could not be undone: {error}", EventStatus.FAILED)
 
     def _take(self, listed: dict[str, tuple[Assignment, bool]]) -> None:
         """Begin, and stop, as the server wants."""

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -38,8 +38,8 @@ class Host:
     """See the module. `state` is a directory for this host alone; `blobs` may be far away.
 
     `flush`: a release is on the disk, and not only in the kernel's memory, before it is switched to. `share_store`:
-    files of releases may be those of a store on the same disk, under a second name, which takes no time; but a
-    program that writes to such a file, which only root can, damages the artifact."""
+    files of releases may be those of the store on the same disk, under a second name, which takes no time; a program
+    that writes to such a file, which only root can, damages the blob, which its digest tells when it is next placed."""
 
     def __init__(
         self,
@@ -132,6 +132,33 @@ class Host:
             draft = folder / f".{file.name}"
             draft.write_text(mine)
             draft.replace(file)
+
+    async def settle(self, assigned: Collection[str]) -> tuple[str, ...]:
+        """End what a killed host has begun and nobody assigns any more, and undo it; the deployments' ids.
+
+        The server has given them up, so that they have failed; nothing else would, until the next one comes here.
+        CodeyardError, if one cannot be looked at."""
+        over = asyncio.Event()
+        over.set()  # where another is at work, it sees to that itself
+        settled = []
+        for file in await blocking(_entries, self._ground.state / "places"):
+            before = await blocking(self._cut_off, file, assigned)
+            if before is None:
+                continue
+            work = _KINDS[before.assignment.kind](before.assignment, self._ground, before)
+            async with self._alone(work.lock, over) as mine:
+                before = self._cut_off(file, assigned) if mine else None
+                if before is not None:
+                    await self._settle(before)
+                    settled.append(before.assignment.deployment)
+        return tuple(settled)
+
+    def _cut_off(self, place: Path, assigned: Collection[str]) -> Journal | None:
+        """Of the deployment that was the last at a place: if it has not ended, and is not assigned."""
+        with explained(f"reading {place}"):
+            owner = place.read_text()
+        before = None if owner in assigned else Journal.find(self._ground.state / "deployments", owner)
+        return before if before is not None and before.ended is None else None
 
     async def _settle(self, before: Journal) -> None:
         """End the deployment of a host that was killed."""
@@ -246,6 +273,12 @@ class _Telling:
             else:
                 await self.begun(event, once=False)
                 await self.ended(event, EventStatus.FAILED, Ran(ErrorCode.UNKNOWN_ERROR, str(error)))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """The files of a folder that may not be there, but for drafts."""
+    with explained(f"reading {folder}"):
+        return sorted(file for file in folder.glob("*") if not file.name.startswith("."))
 
 
 def _opened(path: Path) -> int:

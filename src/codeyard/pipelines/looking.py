@@ -43,7 +43,8 @@ class Looking:
     async def look(self, watched: Watched, source: Source, seen: Seen | None) -> Found:
         """What a source has, with what changed since `seen`; None: this is the first look. CodeyardError."""
         if source.declared.type.provider == "S3":
-            return _newest(source, seen, await asyncio.to_thread(self._object, watched, source.declared))
+            open_bucket = self._open_bucket(watched, source.declared)  # here: it asks for rights on this loop
+            return _newest(source, seen, await asyncio.to_thread(_object, open_bucket, source.declared))
         asked = self._access.asked(source.declared)
         if source.trigger is not None:
             return await self._refs(watched, source, source.trigger, asked, seen)
@@ -54,13 +55,6 @@ class Looking:
             return found
         detail = push_detail(source.declared.configuration, ref, refs.get(ref, ""))
         return replace(found, changes=tuple(replace(change, detail=detail) for change in found.changes))
-
-    def _object(self, watched: Watched, declared: Action) -> str:
-        bucket, key = location_of(declared)
-        try:
-            return revision_of(self._open_bucket(watched, declared)(f"s3://{bucket}").facts(key))
-        except NotFound:
-            return ""  # it is not there yet
 
     async def _refs(self, watched: Watched, source: Source, trigger: Trigger, asked: Asked, seen: Seen | None) -> Found:
         patterns = ("refs/heads/*", "refs/tags/*")
@@ -89,6 +83,15 @@ class Looking:
             await histories.commit(url, credential, before, None)
             return await histories.changed(url, before, after, FILES_SEEN)
         return await histories.changed(url, None, after, FILES_SEEN)
+
+
+def _object(open_bucket: OpenBucket, declared: Action) -> str:
+    """The object's revision. It blocks."""
+    bucket, key = location_of(declared)
+    try:
+        return revision_of(open_bucket(f"s3://{bucket}").facts(key))
+    except NotFound:
+        return ""  # it is not there yet
 
 
 def _newest(source: Source, seen: Seen | None, revision: str) -> Found:
