@@ -140,10 +140,13 @@ def _outcome(work: Work, build: StoredBuild, variables: Mapping[str, str], build
         more = f". {contexts[-1].code}: {contexts[-1].message}" if contexts else ""
         raise ActionFailed(ErrorCode.JOB_FAILED, f"{text}{more}", text)
     trees = outputs_of(build.facts)
+    if lacking := [each.name for each in work.outputs if each.name not in trees]:
+        text = f"The build made no output artifact {', '.join(lacking)}: its buildspec has no artifacts of this name"
+        raise ActionFailed(ErrorCode.CONFIGURATION, text)
     revisions = {each.name: each.revision for each in work.inputs}
     primary = next(iter(revisions.values()), None)
     return Outcome(
-        outputs=tuple(replace(each, tree=trees.get(each.name), revision=primary) for each in work.outputs),
+        outputs=tuple(replace(each, tree=trees[each.name], revision=primary) for each in work.outputs),
         variables=dict(variables),
         external_id=str(build.id),
         external_url=build_url(build),
