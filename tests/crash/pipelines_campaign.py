@@ -77,10 +77,10 @@ class PipelinesCampaign:
         with ThreadPoolExecutor(len(story.MODES) + 1) as pool:
             killing = pool.submit(killer.go_on, self.kills if self.kills is not None else max(6, self.executions // 4))
             mine = {name: [each for each in orders if each.pipeline == name] for name in story.MODES}
-            starting = [pool.submit(_start_all, people, name, each) for name, each in mine.items()]
+            starting = [pool.submit(_start_all, people, name, some) for name, some in mine.items()]
             try:
-                for each in starting:
-                    each.result()
+                for started in starting:
+                    started.result()
                 for name in story.MODES:
                     await_end(people, name, 1, 45.0)
             finally:
@@ -106,15 +106,14 @@ class PipelinesCampaign:
         )
 
 
-def prepare(places: Places, receiver: str | None) -> None:
+def prepare(places: Places, receiver: str) -> None:
     """A role, buckets, a repository, projects, a custom action type, and the pipelines."""
     iam, codebuild, codepipeline = (places.client(name) for name in ("iam", "codebuild", "codepipeline"))
     principal = {"Service": ["codebuild.amazonaws.com", "codepipeline.amazonaws.com"]}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    shown = lambda statement: json.dumps({"Version": "2012-10-17", "Statement": [statement]})  # noqa: E731
-    role = iam.create_role(RoleName="campaign", AssumeRolePolicyDocument=shown(trust))["Role"]["Arn"]
-    iam.put_role_policy(RoleName="campaign", PolicyName="all", PolicyDocument=shown(allowed))
+    role = iam.create_role(RoleName="campaign", AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="campaign", PolicyName="all", PolicyDocument=_policy(allowed))
     s3 = places.client("s3")
     for bucket in (story.BUCKET, story.ARTIFACTS):
         s3.create_bucket(Bucket=bucket)
@@ -136,6 +135,10 @@ def prepare(places: Places, receiver: str | None) -> None:
     )
     for name in story.MODES:
         codepipeline.create_pipeline(pipeline=story.definition(name, role, places.place / "srv", receiver))
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _repository(path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ class Told:
     @classmethod
     def read(cls, places: Places, history: History) -> "Told":
         codepipeline = places.client("codepipeline")
-        orders, executions, actions = _orders(history), {}, []
+        orders = _orders(history)
+        executions: dict[str, dict[str, Any]] = {}
+        actions: list[dict[str, Any]] = []
         for name in story.MODES:
             listed = _pages(codepipeline, "list_pipeline_executions", "pipelineExecutionSummaries", pipelineName=name)
             executions |= {each["pipelineExecutionId"]: {**each, "pipeline": name} for each in listed}
@@ -69,7 +72,7 @@ def mistakes(places: Places, history: History, sampled: Path) -> list[str]:
         *(f"somebody outside could not go on: {entry}" for entry in history.of("broke")),
         *_executions(told),
         *_actions(told),
-        *_stages(told),
+        *mistakes_of_stages(told),
         *_approvals(told, history),
         *_jobs(told, history),
         *_requests(told, history),
@@ -165,7 +168,7 @@ def _actions(told: Told) -> Iterable[str]:
             yield f"{told.mark(each)} was released though its health check fails"
 
 
-def _stages(told: Told) -> Iterable[str]:
+def mistakes_of_stages(told: Told) -> Iterable[str]:
     """No execution is in two stages, nor two executions in one that has a lock; and the gates are free at the end."""
     spans: dict[tuple[str, str], tuple[datetime, datetime]] = {}
     for each in told.actions:
@@ -174,14 +177,14 @@ def _stages(told: Told) -> Iterable[str]:
         spans[key] = (min(began, each["startTime"]), max(ended, each["lastUpdateTime"]))
     for id in told.executions:
         mine = [(name, spans[id, name]) for name in story.STAGES if (id, name) in spans]
-        for (one, before), (two, after) in zip(mine, mine[1:], strict=False):
+        for (one, before), (two, after) in pairwise(mine):
             if after[0] < before[1] - _TICK:
                 yield f"execution {id} was in {one} until {before[1]}, and in {two} from {after[0]}"
     for name in ("super", "queue"):
         for stage in story.STAGES:
             turns = sorted(span for (id, at), span in spans.items()
                            if at == stage and told.executions[id]["pipeline"] == name)  # fmt: skip
-            for before, after in zip(turns, turns[1:], strict=False):
+            for before, after in pairwise(turns):
                 if after[0] < before[1] - _TICK:
                     yield f"two executions of {name} were in {stage} at {after[0]}"
     for name, stages in told.states.items():

@@ -72,9 +72,9 @@ class PipelinesKiller:
                 with suppress(OSError):
                     match moment:
                         case "switched":
-                            found.add(f"{at} {os.readlink(at / 'current')}")
+                            found.add(f"{at} {(at / 'current').readlink()}")
                         case "script":
-                            found.add(f"{at} {(self.places.targets / target / name / 'ran').stat().st_size}")
+                            found.add(f"{at} {(at / 'ran').stat().st_size}")
                         case _:
                             hidden = moment == "placing"
                             found |= {f"{at} {each}" for each in os.listdir(at / "releases")
@@ -93,7 +93,7 @@ class PipelinesKiller:
         servers, agents = self.places.servers, tuple(self.places.agents)
         one_each = [(name,) for name in (*servers, *agents)]
         if moment in _OF_TARGETS:
-            return self.chance.choice(([agents[0]], [agents[1]], agents, servers[:1], (*servers, *agents)))
+            return self.chance.choice((agents[:1], agents[1:], agents, servers[:1], (*servers, *agents)))
         if moment in _ANSWERED:
             return self.chance.choice((servers, servers, (*servers, *agents)))
         return self.chance.choice((*one_each, servers, servers, agents, (*servers, *agents)))

@@ -47,7 +47,7 @@ def look(current: Path) -> tuple[str, list[str]]:
     try:
         return story.mistakes_of_release(_reader(directory))
     except (OSError, ValueError) as error:
-        return "?", [f"{error} in {os.readlink(f'/proc/self/fd/{directory}')}"]
+        return "?", [f"{error} in {Path(f'/proc/self/fd/{directory}').readlink()}"]
     finally:
         os.close(directory)
 

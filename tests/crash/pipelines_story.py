@@ -85,7 +85,7 @@ def source_zip() -> bytes:
 
 
 def buildspec(project: str) -> str:
-    """`make` prints what a build of the other campaign prints, and leaves a site and what it did; `look` looks at it."""
+    """`make` prints what a build of the other campaign prints, and leaves a site and what ran; `look` looks at it."""
     if project == "look":
         commands = ['echo "looked at $(grep -c . ran) lines of $MARK"', '[ "$(grep -c " $MARK " ran)" = 6 ]']
         return json.dumps({"version": 0.2, "phases": {"build": {"commands": commands}}})
@@ -99,10 +99,9 @@ def buildspec(project: str) -> str:
 # ── the definition ──
 
 
-def definition(name: str, role: str, srv: Path, receiver: str | None) -> dict[str, Any]:
+def definition(name: str, role: str, srv: Path, receiver: str) -> dict[str, Any]:
     """The pipeline of that name. `srv` is where targets have their releases, `receiver` the URL that is told."""
     given = {variable["name"]: variable["value"] for variable in first(name).variables()}
-    tell = lambda at, order: [_tell(at, receiver, order)] if receiver else []  # noqa: E731
     approve = _action("Approve", "Approval/AWS/Manual", configuration={"CustomData": "#{variables.MARK}"}, runOrder=2)
     return {
         "name": name,
@@ -116,10 +115,15 @@ def definition(name: str, role: str, srv: Path, receiver: str | None) -> dict[st
             {"name": "Build", "actions": [_build("Make", "make", "Source", "Site Ran")]},
             {
                 "name": "Check",
-                "actions": [_count("Scan", "Ran"), _build("Look", "look", "Ran"), *tell("Announce", 1), approve],
+                "actions": [
+                    _count("Scan", "Ran"),
+                    _build("Look", "look", "Ran"),
+                    _tell("Announce", receiver, 1),
+                    approve,
+                ],
             },
             {"name": "Release", "actions": [_place(srv / name)]},
-            {"name": "After", "actions": [_count("Count", ""), *tell("Tell", 2)]},
+            {"name": "After", "actions": [_count("Count", ""), _tell("Tell", receiver, 2)]},
         ],
     }
 
@@ -155,7 +159,7 @@ def _count(name: str, inputs: str) -> dict[str, Any]:
     return _action(name, "Test/Custom/Counter", inputs, configuration=given)
 
 
-def _tell(name: str, receiver: str | None, order: int) -> dict[str, Any]:
+def _tell(name: str, receiver: str, order: int) -> dict[str, Any]:
     given = {"Url": f"{receiver}/{name}/#{{variables.MARK}}", "Method": "POST"}
     return _action(name, "Invoke/Custom/Codeyard-HTTP", configuration=given, runOrder=order)
 
@@ -180,12 +184,12 @@ def mistakes_of_release(read: Callable[[str], bytes], paths: set[str] | None = N
     """Whose the release is, and what is wrong with it. `read` gives a file of it; `paths` are all that it has."""
     mark = read("version").decode().strip()
     listed = [line.split("  ", 1) for line in read("checksum").decode().splitlines()]
-    wrong = [f"{path} is not what it was" for digest, path in listed if _sha256(read(path.removeprefix("./"))) != digest]
-    names = {path.removeprefix("./") for _, path in listed}
+    names = {path.removeprefix("./"): digest for digest, path in listed}
+    wrong = [f"{path} is not what it was" for path, digest in names.items() if _sha256(read(path)) != digest]
     if read("data/other-3").decode() != f"{mark} 3\n" or len(names) not in (28, 29):
         wrong.append(f"{mark}'s files are {sorted(names)}")
-    if paths is not None and paths != names | {"checksum"}:
-        wrong.append(f"it has {sorted(paths ^ (names | {'checksum'}))} too many, or lacks them")
+    if paths is not None and paths != {*names, "checksum"}:
+        wrong.append(f"it has {sorted(paths ^ {*names, 'checksum'})} too many, or lacks them")
     return mark, wrong
 
 
