@@ -15,7 +15,9 @@ from codeyard.access import managed_policies
 from codeyard.access.service import services as access_services
 from codeyard.app import choose
 from codeyard.app.api import codebuild_service, control_of
+from codeyard.app.deploying import deploys_of
 from codeyard.app.parts import now, opened
+from codeyard.app.pipelining import pipelines_of
 from codeyard.aws import Service
 from codeyard.builds.declined import DECLINED
 from codeyard.builds.traps import check
@@ -45,7 +47,7 @@ def commands(group: click.Group, above: str) -> Iterator[tuple[str, click.Comman
         assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{above} {name}")
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             yield f"{above} {name}", command
 
 
@@ -204,6 +206,8 @@ def test_the_broken_example_shows_mistakes_and_warnings() -> None:
 # botocore's name of a service → the section of the page of the API.
 SECTIONS = {
     "codebuild": "CodeBuild",
+    "codepipeline": "CodePipeline",
+    "codedeploy": "CodeDeploy",
     "logs": "CloudWatch Logs",
     "secretsmanager": "Secrets Manager",
     "ssm": "Systems Manager",
@@ -215,10 +219,13 @@ SECTIONS = {
 async def services(data: Path) -> dict[str, Service]:
     """Those of a server, by name."""
     async with opened(Config(data=data)) as parts:
+        builds, deploys = control_of(parts, lambda: None), deploys_of(parts)
         return {
             service.name: service
             for service in (
-                codebuild_service(parts, control_of(parts, lambda: None)),
+                codebuild_service(parts, builds),
+                pipelines_of(parts, builds, deploys).service,
+                deploys.service,
                 logs_service(parts.database, parts.logs, parts.local_logs.streams, parts.pages, now),
                 *secret_services(parts.database, parts.key, now, parts.pages, parts.identities),
                 *access_services(parts.database, parts.identities, now, parts.pages),

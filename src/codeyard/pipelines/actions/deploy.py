@@ -1,6 +1,6 @@
 """Deployments to machines of one's own: CodeDeploy in place, and Release, which switches a link.
 
-Sources: "CodeDeploy deploy action reference" of the User Guide; a Release is ours (docs/releases.md). A deployment goes
+Sources: "CodeDeploy deploy action reference" of the User Guide; a Release is ours (docs/deployments.md). A deployment goes
 on when its action is stopped. Asked for again after a crash it is the same one: its key is the action execution.
 """
 
@@ -46,6 +46,12 @@ class ReleaseAction:
         minimum = our_keys.minimum(given.get("MinimumHealthy", "0"))
         if not tags or minimum is None:
             raise ActionFailed(ErrorCode.CONFIGURATION, "Targets or MinimumHealthy is not of its form")
+        selection, prefix = Selection.of_tags(tags), f"arn:aws:codedeploy:{place.owner.region}:{place.owner.account}"
+        # A release runs scripts there: the role must be allowed the place in the pipeline, and each of the machines.
+        about = f"deploymentgroup:{place.pipeline}/{place.stage}/{place.action}"
+        machines = await self.control.selected(place.owner, selection)
+        for resource in (about, *(f"instance:{name}" for name in machines)):
+            await work.permit("codedeploy:CreateDeployment", f"{prefix}:{resource}")
         tree = await tree_of(work.inputs[0], work)
         back = frozenset({RollbackEvent.FAILURE}) if given.get("RollBack", "true") == "true" else frozenset()
         request = DeploymentRequest(
@@ -54,7 +60,7 @@ class ReleaseAction:
             group=f"{place.stage}/{place.action}"[:100],
             kind=Kind.RELEASE,
             tree=tree,
-            targets=Selection.of_tags(tags),
+            targets=selection,
             minimum=minimum,
             config=given.get("MinimumHealthy", "0"),
             strict=True,
