@@ -52,6 +52,7 @@ def test_what_was_made_can_be_fetched_and_nothing_else() -> None:
     assert artifact_of(found, "Compile-1", "Out") == ("eu-central-1", "artifacts", "web/Out/abc")
     assert artifact_of(found, "Compile-1", "App") is None
     assert artifact_of(found, "other", "Out") is None
+    assert artifact_of(picture("Failed", {**made, "status": "Failed"}), "Compile-1", "Out") is None
 
 
 @given(

@@ -168,7 +168,9 @@ def _pairs(given: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
 
 
 def _outputs(run: Shape) -> tuple[Artifact, ...]:
-    found = []
+    found: list[Artifact] = []
+    if run.get("status") != "Succeeded":  # the place is known before there is anything
+        return ()
     for each in (run.get("output") or {}).get("outputArtifacts") or ():
         place = each.get("s3location") or {}
         found.append(Artifact(str(each.get("name") or ""), str(place.get("bucket") or ""), str(place.get("key") or ""),

@@ -97,8 +97,10 @@ class PipelineAsking:
             state = await self._ask("GetPipelineState", region, name=name)
             page = await self._ask("ListPipelineExecutions", region, pipelineName=name, maxResults=10)
             runs = await self._runs(region, name) if summary.get("executionMode") == "PARALLEL" else ()
-        except Refused:  # it was deleted meanwhile
-            return None
+        except Refused as error:
+            if error.code != "PipelineNotFoundException":
+                raise
+            return None  # it was deleted meanwhile
         return PipelineLine(summary, state, tuple(page.get("pipelineExecutionSummaries") or ()), runs)
 
     async def _picture(self, region: str, name: str) -> Picture:
