@@ -176,6 +176,10 @@ class Counted:
         return await well(work)
 
 
+async def _trusted(_role: str, _other: str) -> bool:
+    return True
+
+
 class Site:
     """See the module."""
 
@@ -183,7 +187,7 @@ class Site:
         self.db, self.link, self.clock = db, Link(db), clock or Clock()
         self.script: dict[str, Script] = {}
         self.control = PipelineControl(self.link, self.clock.now, Runners(id))
-        means = Means(self.link, DiskStore(home), self._rights, lambda *_: {}, self.clock.now)
+        means = Means(self.link, DiskStore(home), self._rights, lambda *_: {}, self.clock.now, _trusted)
         self.runner = Runner(self.control, means, self._action, lease=0.6, poll=0.05)
         self._approval, self._scripted = ApprovalAction(_nobody, lambda _: "page"), _Scripted(self.script)
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from codeyard.access import managed_policies
 from codeyard.access.answers import check_document
 from codeyard.access.identities import Session, StoredIdentities
-from codeyard.access.model import Limits, RoleArn, SessionCaller, asker, identity_context, session_arn
+from codeyard.access.model import Limits, RoleArn, SessionCaller, session_arn
 from codeyard.aws import Call, Caller, Refused, Shape, operation
-from codeyard.aws.policy import Kind, Outcome
+from codeyard.aws.policy import Kind
 
 _HOUR = 3600  # seconds
 _POLICY = 2048  # characters of a session policy
@@ -52,18 +52,9 @@ class StsOperations:
         }
 
     async def _check(self, call: Call, role: str, action: str, context: Mapping[str, str | tuple[str, ...]]) -> None:
-        """The role's trust policy decides; where it leaves it to the caller's account, so do the caller's policies."""
-        caller = call.caller
-        own_grants = await self._identities.grants(caller.role) if caller.role is not None else None
-        plain = {key: value for key, value in context.items() if isinstance(value, str)}
-        own, _ = await self._identities.decide(caller, action, role, plain)
-        full = {**context, **identity_context(caller, own_grants)}
-        trust = await self._identities.trusts(role, asker(caller), action, full)
-        limited = isinstance(caller, SessionCaller) and bool(caller.limits.policies)
-        by_itself = trust.allowed and not trust.delegated and not limited and role.split(":")[4] == caller.account
-        if trust.allowed and (own.allowed or (by_itself and own.outcome is not Outcome.EXPLICIT_DENY)):
+        if await self._identities.may_assume(call.caller, role, action, context):
             return
-        raise Refused("AccessDenied", _DENIED.format(who=caller.arn, action=action, role=role), 403)
+        raise Refused("AccessDenied", _DENIED.format(who=call.caller.arn, action=action, role=role), 403)
 
     async def _check_duration(self, call: Call, role: str) -> None:
         seconds, grants = call.input.get("DurationSeconds") or _HOUR, await self._identities.grants(role)

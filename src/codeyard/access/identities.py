@@ -15,6 +15,7 @@ from codeyard.access.model import (
     RoleArn,
     SessionCaller,
     access_denied,
+    asker,
     decide,
     denied,
     identity_context,
@@ -143,6 +144,17 @@ class StoredIdentities:
         if grants is None:
             return Decision(policy.Outcome.IMPLICIT_DENY)
         return policy.evaluate([grants.trust], Asked(action, role_arn, policy.context(context), asker))
+
+    async def may_assume(self, caller: Caller, role_arn: str, action: str, context: Context) -> bool:
+        """The role's trust policy decides; where it leaves it to the caller's account, so do the caller's policies."""
+        own_grants = await self.grants(caller.role) if caller.role is not None else None
+        plain = {key: value for key, value in context.items() if isinstance(value, str)}
+        own, _ = await self.decide(caller, action, role_arn, plain)
+        full = {**context, **identity_context(caller, own_grants)}
+        trust = await self.trusts(role_arn, asker(caller), action, full)
+        limited = isinstance(caller, SessionCaller) and bool(caller.limits.policies)
+        by_itself = trust.allowed and not trust.delegated and not limited and role_arn.split(":")[4] == caller.account
+        return trust.allowed and (own.allowed or (by_itself and own.outcome is not policy.Outcome.EXPLICIT_DENY))
 
     async def require_service_role(
         self,

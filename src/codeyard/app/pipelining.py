@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from codeyard.access.model import Limits
+from codeyard.access.model import Limits, RoleArn
 from codeyard.app.allowing import on_threads, permission
 from codeyard.app.deploying import Deploys
 from codeyard.app.fetching import git_environment
@@ -122,7 +122,7 @@ class _Made:
         self._repositories = Repositories.parse(self._config.repositories)
 
     def pipelines(self) -> Pipelines:
-        means = Means(self._db, self._parts.blobs, self._rights, self._sealer.unsealed, now)
+        means = Means(self._db, self._parts.blobs, self._rights, self._sealer.unsealed, now, self._may_assume)
         access = self._access()
         actions = self._actions(access)
         poll = self._config.poll_sources
@@ -230,17 +230,29 @@ class _Made:
         on_thread = on_threads(permit, asyncio.get_running_loop())
         return Rights(asked, self._parts.open_bucket(owner, on_thread))
 
+    async def _may_assume(self, role: str, other: str) -> bool:
+        """Whether a session of the role may take on the other, as sts:AssumeRole has it."""
+        caller = await self._parts.session_caller(role, "codepipeline")
+        return caller is not None and await self._parts.identities.may_assume(caller, other, "sts:AssumeRole", {})
+
     def _buckets_of(self, watched: Watched, action: Declared) -> Any:
         """Buckets as a pipeline's role, or its action's, may use them; on threads."""
-        role, loop = action.role or watched.declaration.role, asyncio.get_running_loop()
+        own, loop = watched.declaration.role, asyncio.get_running_loop()
+        role = action.role or own
 
         async def ask(wanted: str, arn: str) -> None:
+            if role != own and not await self._may_assume(own, role):
+                raise ActionFailed(ErrorCode.PERMISSION, f"The role {own} may not assume {role}")
             rights = await self._rights(watched.owner, role, "codepipeline-polling")
             await rights.permit(wanted, arn)
 
         return self._parts.open_bucket(watched.owner, on_threads(ask, loop))
 
     async def _assumable(self, owner: Owner, role: str, source_arn: str) -> bool:
+        """Of a role of the owner's account: whom another's trusts is for that account to use."""
+        parsed = RoleArn.parse(role)
+        if parsed is None or parsed.account != owner.account:
+            return False
         context = {"aws:SourceAccount": owner.account, "aws:SourceArn": source_arn}
         decision = await self._parts.identities.trusts(role, Asker(service=_SERVICE), "sts:AssumeRole", context)
         return decision.allowed
@@ -326,7 +338,9 @@ class _Made:
         )  # fmt: skip
         types = ActionTypeOperations(self._db, pages, _used)
         webhooks = WebhookOperations(self._stored_webhooks, self._target_exists, pages, public_url(self._config))
-        return Service("codepipeline", (pipelines, executions, jobs, types, webhooks), _ERRORS, DECLINED)
+        return Service(
+            "codepipeline", (pipelines, executions, jobs, types, webhooks), _ERRORS, DECLINED, None, executions.exact
+        )
 
     async def _target_exists(self, owner: Owner, pipeline: str, action: str) -> Any:
         try:

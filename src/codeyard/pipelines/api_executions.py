@@ -45,6 +45,14 @@ class ExecutionOperations:
     def __init__(self, db: Database, control: PipelineControl, pages: Pages, now: Callable[[], datetime]) -> None:
         self._db, self._control, self._pages, self._now = db, control, pages, now
 
+    async def exact(self, call: Call, arns: tuple[str, ...]) -> tuple[str, ...]:
+        """A policy is asked about the pipeline also where a call names only what an action of it did."""
+        id = call.input.get("actionExecutionId")
+        if id is None or call.input.get("pipelineName") is not None:
+            return arns
+        run = await self._db.read(lambda tx: runs_table.load(tx, id))
+        return arns if run is None or run.owner != call.owner else (pipeline_arn(call.owner, run.pipeline),)
+
     # ── what changes something ──
 
     @operation("StartPipelineExecution", named)

@@ -38,6 +38,13 @@ def named(call: Call) -> str:
     return pipeline_arn(call.owner, str(name))
 
 
+def _resource_named(call: Call) -> str:
+    """The ARN as policies have it: clients may write its kind in capitals, and name the same resource."""
+    arn, prefix = str(call.input["resourceArn"]), pipeline_arn(call.owner, "")
+    kind, colon, name = arn.removeprefix(prefix).partition(":")
+    return f"{prefix}{kind.lower()}:{name}" if colon and arn.startswith(prefix) else arn
+
+
 @dataclass(frozen=True, slots=True)
 class Sealer:
     """Seals the secrets of definitions by the vault's key, each definition's for itself."""
@@ -153,13 +160,13 @@ class PipelineOperations:
 
     # ── tags ──
 
-    @operation("ListTagsForResource", lambda call: str(call.input["resourceArn"]))
+    @operation("ListTagsForResource", _resource_named)
     async def list_tags(self, call: Call) -> Shape:
         kind, name = self._resource(call)
         tags = await self._db.read(lambda tx: self._tags(tx, call.owner, kind, name))
         return {"tags": _wire_tags(tags)}
 
-    @operation("TagResource", lambda call: str(call.input["resourceArn"]))
+    @operation("TagResource", _resource_named)
     async def tag_resource(self, call: Call) -> Shape:
         kind, name = self._resource(call)
         added = _checked_tags(call.input["tags"])
@@ -174,7 +181,7 @@ class PipelineOperations:
         await self._db.write(work)
         return {}
 
-    @operation("UntagResource", lambda call: str(call.input["resourceArn"]))
+    @operation("UntagResource", _resource_named)
     async def untag_resource(self, call: Call) -> Shape:
         kind, name = self._resource(call)
         gone = set(call.input["tagKeys"])

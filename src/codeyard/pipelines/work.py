@@ -54,6 +54,8 @@ class Means:
     rights: Callable[[Owner, str, str], Awaitable[Rights]]  # of an owner, a role's ARN and a session's name
     unsealed: Callable[[Owner, str, bytes], Mapping[str, str]]  # the secrets of a pipeline's definition, by path
     now: Callable[[], datetime]
+    # Whether a pipeline's role, the first ARN, may take on the role of one of its actions, the second.
+    may_assume: Callable[[str, str], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -194,6 +196,7 @@ async def prepare(run: StoredRun, means: Means) -> RunWork:
     unsealed = {} if found.sealed is None else means.unsealed(run.owner, run.pipeline, found.sealed)
     secret = secret_values(run.stage, declared, unsealed) if unsealed and run.moment is None else {}
     role = declared.role or found.plan.role
+    rights = await _rights(found, role, outputs, means)
     work = RunWork(
         stored=run,
         declared=replace(shown, configuration={**shown.configuration, **secret}),
@@ -202,7 +205,7 @@ async def prepare(run: StoredRun, means: Means) -> RunWork:
         outputs=outputs,
         pinned=pinned(found.execution.facts, run.name) if run.moment is None else None,
         means=means,
-        rights=await means.rights(run.owner, role, f"pipeline-{run.id}"),
+        rights=rights,
         key=store.key if store is not None else None,
         known=found.known,
         answers=list(run.answers),
@@ -216,6 +219,19 @@ async def prepare(run: StoredRun, means: Means) -> RunWork:
             }
         )
     return work
+
+
+async def _rights(found: _Found, role: str, outputs: tuple[Artifact, ...], means: Means) -> Rights:
+    """The role's, which the pipeline's may take on, and which may write the outputs: who reads them at their places
+    makes objects of them later, whoever that is. ActionFailed."""
+    run, own = found.run, found.plan.role
+    if role != own and not await means.may_assume(own, role):
+        text = f"The role {own} of the pipeline is not authorized to perform AssumeRole on the action's role {role}"
+        raise ActionFailed(ErrorCode.PERMISSION, text)
+    rights = await means.rights(run.owner, role, f"pipeline-{run.id}")
+    for each in outputs:
+        await rights.permit("s3:PutObject", f"arn:aws:s3:::{each.bucket}/{each.key}")
+    return rights
 
 
 def object_key(pipeline: str, artifact: str) -> str:
