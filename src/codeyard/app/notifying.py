@@ -1,14 +1,16 @@
 """Messages of approvals: to an SNS topic outside, or posted to a URL."""
 
 import asyncio
+import re
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
 from codeyard.app.outside import Outside
-from codeyard.errors import Fault
+from codeyard.errors import Fault, Invalid
 from codeyard.pipelines.actions import Work
 
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]{1,30}:[0-9]{12}:[A-Za-z0-9_.-]{1,256}", re.ASCII)
 _PATIENCE = 10.0  # seconds
 
 
@@ -22,6 +24,8 @@ class Notifier:
     async def tell(self, work: Work, topic: str | None, subject: str, body: str) -> None:
         """Denied, Fault; ActionFailed: the role may not publish."""
         if topic is not None:
+            if _TOPIC.fullmatch(topic) is None:  # variables may have come to anything
+                raise Invalid("NotificationArn", "it is no ARN of a topic.", "Correct it.")
             await work.permit("sns:Publish", topic)
             await asyncio.to_thread(self._publish, work, topic, subject, body)
         if self._url:

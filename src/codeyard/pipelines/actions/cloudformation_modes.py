@@ -5,6 +5,7 @@ Each effect is in a step, and has the action execution's id as its token. Taken 
 looked for among the stack's events first: what is there was begun by us, and is only waited for.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from codeyard.pipelines.actions.stacks import MESSAGE, Stack, Stacks, is_absent,
 
 # What CreateStack, UpdateStack and CreateChangeSet are given beside names; made only once it is needed.
 Template = Callable[[], Awaitable[Mapping[str, Any]]]
+_STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
 _TAKEN = ("AlreadyExistsException", "TokenAlreadyExistsException")
 
 
@@ -38,6 +40,10 @@ class Modes:
         }
         if mode not in modes:
             raise ActionFailed(ErrorCode.CONFIGURATION, f"ActionMode is none of {', '.join(modes)}")
+        for name in (self._name, self._change_set or "none"):
+            if _STACK.fullmatch(name) is None:  # an ARN would name another than the role is asked about
+                text = f"{name[:200]!r} is no name of a stack or a change set: it has letters, digits and - alone"
+                raise ActionFailed(ErrorCode.CONFIGURATION, text)
         return await modes[mode]()
 
     # ── stacks ──
@@ -203,8 +209,10 @@ class Modes:
             await self._work.permit(f"cloudformation:{each}", self._stacks.service.arn(f"stack/{self._name}/*"))
 
     async def _pass_role(self) -> None:
-        if self._role is not None:
-            await self._work.permit("iam:PassRole", self._role)
+        """Without a role CloudFormation would act as we do, and the pipeline's could do all that we can."""
+        if self._role is None:
+            raise ActionFailed(ErrorCode.CONFIGURATION, "RoleArn is required")
+        await self._work.permit("iam:PassRole", self._role)
 
     def _roles(self) -> dict[str, str]:
         return {} if self._role is None else {"RoleARN": self._role}

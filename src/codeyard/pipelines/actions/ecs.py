@@ -29,6 +29,10 @@ class EcsAction:
         if not work.inputs:
             raise ActionFailed(ErrorCode.CONFIGURATION, "The action has no input artifact")
         arn = ecs.arn(f"service/{cluster.rpartition('/')[2]}/{name.rpartition('/')[2]}")
+        if not (cluster in (cluster.rpartition("/")[2], ecs.arn(f"cluster/{cluster.rpartition('/')[2]}"))
+                and name in (name.rpartition("/")[2], arn)):  # fmt: skip
+            text = "ClusterName and ServiceName must be names, or ARNs of this account and region that go together"
+            raise ActionFailed(ErrorCode.CONFIGURATION, text)
         for operation, resource in (
             ("DescribeServices", arn), ("DescribeTaskDefinition", "*"), ("RegisterTaskDefinition", "*"),
             ("UpdateService", arn),

@@ -7,6 +7,7 @@ come at least once.
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +30,10 @@ from codeyard.store import Database
 # A client of boto3's for a service in a region, at the endpoint that is configured for it.
 Client = Callable[[Owner, str, str], Any]
 
+_FUNCTION = re.compile(
+    r"(?:arn:aws[a-z-]*:lambda:[a-z0-9-]{1,30}:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,140}(?::(?:\$LATEST|[A-Za-z0-9_-]{1,128}))?",
+    re.ASCII,
+)
 SILENCE = timedelta(minutes=20)  # until a function that has not said anything is taken to have failed
 PAUSE = 30.0  # seconds from a continuation token until the function is called with it
 _WRONG = frozenset(
@@ -60,6 +65,9 @@ class InvokeLambda:
         self._silence, self._pause = silence, pause
 
     async def run(self, work: Work) -> Outcome:
+        if _FUNCTION.fullmatch(_name(work)) is None:  # a part of an ARN would name another than the role is asked about
+            text = "FunctionName must be the name of a function, with or without an alias, or a whole ARN"
+            raise ActionFailed(ErrorCode.CONFIGURATION, text)
         await work.permit("lambda:InvokeFunction", _arn(work))
         about = await self._rounds.about(work, ActionTypeSpec(work.declared.type))
         number, result = 0, Result()

@@ -106,6 +106,8 @@ class Repositories:
 
     def connection(self, arn: str, name: str) -> Where:
         """Of a connection's FullRepositoryId. Invalid."""
+        if arn.count("/") > 1:  # a policy is asked about all of it, and must not be by another connection's last part
+            raise Invalid(f"connection {arn[:300]!r}", "it is no ARN of a connection.", "Correct it.")
         last = arn.rpartition("/")[2]
         return self._where((arn, last, "*"), name, None, last)
 
