@@ -29,6 +29,7 @@ MOST_BLOBS = 1000  # of one request
 MOST_REPORTS = 50  # likewise
 _LOOK = 2.0  # seconds until a poll sees what another process has done
 _SMALL, _LARGE = 1 << 14, 1 << 20  # bytes of a body
+_BODY = 30.0  # seconds for a body to come
 _CACHED = 8  # trees
 _STATUS: dict[type[CodeyardError], int] = {Invalid: 400, Denied: 403, NotFound: 404, Conflict: 409}
 
@@ -180,23 +181,34 @@ def _assigned(work: Deployment) -> dict[str, Any]:
 
 
 async def _json(receive: Receive, limit: int) -> dict[str, Any]:
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Fault("the request", "it ended early.", "Try again.")
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise Invalid("the request", f"its body has more than {limit} bytes.", "Ask for less at once.")
-        if not message.get("more_body"):
-            break
+    try:
+        async with asyncio.timeout(_BODY):
+            body = await _body(receive, limit)
+    except TimeoutError:
+        raise Invalid("the request", f"its body did not come in {_BODY:.0f} seconds.", "Try again.") from None
     try:
         found = json.loads(body)
+        if b"\\u" in body:  # half characters, which nobody could be told of
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Invalid("the request", "its body is no JSON object.", "Use this version's agent.")
     return found
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
+    pieces, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Fault("the request", "it ended early.", "Try again.")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise Invalid("the request", f"its body has more than {limit} bytes.", "Ask for less at once.")
+        if not message.get("more_body"):
+            return b"".join(pieces)
 
 
 def _text(asked: dict[str, Any], name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from codeyard.aws import Page, Refused
 from codeyard.deploys import EventReport, progress, table, targets_table
 from codeyard.deploys.model import Deployment, DeploymentRequest, Status, assignment
+from codeyard.deploys.selection import Selection
 from codeyard.deploys.turns import Turn, new_id
 from codeyard.deploys.wakes import Wakes
 from codeyard.errors import Conflict
@@ -115,6 +116,11 @@ class DeployControl:
         _mine(await self._db.read(lambda tx: table.load_alone(tx, id)), owner, id)
         changed = await self._change(id, rule)
         return _mine(changed, owner, id)
+
+    async def selected(self, owner: Owner, selection: Selection) -> tuple[str, ...]:
+        """The names of the targets that it means now."""
+        found = await self._db.read(lambda tx: targets_table.enrolled(tx, owner))
+        return tuple(each.name for each in found if selection.selects(each.tags))
 
     async def ended(self, owner: Owner, id: str) -> Deployment:
         """The deployment, once it has ended. Refused: DeploymentDoesNotExistException."""
