@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from codeyard.artifacts import Digest, Entry, Kind
+from codeyard.artifacts import Digest, Entry, Holder, Kind
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.tree import make, render
 from codeyard.deploys.blobs_over_http import FetchedBlobs
@@ -85,6 +85,15 @@ def blobs(server: Server, tmp_path: Path) -> FetchedBlobs:
 def content(blobs: FetchedBlobs, digest: Digest) -> bytes:
     with blobs.open(digest) as file:
         return file.read()
+
+
+def placed(blobs: FetchedBlobs, digest: Digest, directory: Path, name: str) -> None:
+    """For a reader, who may have the store's own file."""
+    place = os.open(directory, os.O_RDONLY)
+    try:
+        blobs.place(digest, name, directory=place, holder=Holder.READER)
+    finally:
+        os.close(place)
 
 
 def test_all_that_is_missing_comes_in_one_request_and_once(server: Server, blobs: FetchedBlobs) -> None:
@@ -193,6 +202,39 @@ def test_a_blob_that_is_damaged_here_is_fetched_anew(server: Server, blobs: Fetc
         os.close(place)
 
     assert (tmp_path / "placed").read_bytes() == b"one"
+
+
+def test_a_blob_that_was_altered_by_the_name_that_it_shares_with_a_release_is_fetched_anew(
+    server: Server, blobs: FetchedBlobs, tmp_path: Path
+) -> None:
+    (one,) = server.keep(b"one")
+    with blobs.of(ID, server.tree):
+        placed(blobs, one, tmp_path, "first")
+        (tmp_path / "first").chmod(0o644)
+        (tmp_path / "first").write_bytes(b"two")
+        placed(blobs, one, tmp_path, "second")
+
+    assert (tmp_path / "second").read_bytes() == b"one"
+    assert server.asked.count([one]) == 2
+
+
+def test_where_the_servers_store_is_here_its_files_are_taken_and_only_what_is_damaged_there_is_asked_for(
+    server: Server, tmp_path: Path
+) -> None:
+    one, two = server.keep(b"one", b"two")
+    blobs = FetchedBlobs(DiskStore(tmp_path / "own"), Door(server.url), patience=1.0, near=DiskStore(tmp_path / "far"))
+    with blobs.of(ID, server.tree):
+        assert content(blobs, server.tree).startswith(b"codeyard")
+        placed(blobs, one, tmp_path, "one")
+        assert (server.asked, (tmp_path / "one").stat().st_nlink) == ([], 2)
+        file = tmp_path / "far" / "blobs" / two[:2] / two[2:]
+        file.chmod(0o644)
+        file.write_bytes(b"2")
+        with pytest.raises(Fault):
+            placed(blobs, two, tmp_path, "two")
+
+    assert server.asked == [[two]]
+    assert not (tmp_path / "two").exists()
 
 
 def test_a_server_that_stays_away_is_given_up_and_a_closed_door_at_once(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ async def agent(config: Config, vault_secret: bytes, ending: asyncio.Event) -> A
         """With a token that lets it enrol, for the first time that it starts; not in its arguments."""
         token = written(key, Invitation(owner, tags, now() + _ENROLS_WITHIN))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CODEYARD_", "AWS_"))}
-        return {**kept, "CODEYARD_AGENT_TOKEN": token, "CODEYARD_PARENT": str(os.getpid())}
+        near = {} if config.bucket else {"CODEYARD_AGENT_NEAR": str((config.data / "artifacts").absolute())}
+        return {**kept, **near, "CODEYARD_AGENT_TOKEN": token, "CODEYARD_PARENT": str(os.getpid())}
 
     url = f"http://{config.listen}"
     await asyncio.to_thread(_moved, state / "agent.json", url)

@@ -221,8 +221,9 @@ async def _run(directory: Path, known: _Fields, insecure: bool) -> None:
     with DiskStore(directory / "blobs") as store, _alone(directory):
         scratch = directory / "scratch"
         scratch.mkdir(exist_ok=True)
-        blobs = FetchedBlobs(store, doors[0], scratch=scratch)
-        host = Host(directory / "host", blobs, _now)
+        near = os.environ.get("CODEYARD_AGENT_NEAR")  # `up` says so to the agent that it runs
+        blobs = FetchedBlobs(store, doors[0], scratch=scratch, near=DiskStore(Path(near)) if near else None)
+        host = Host(directory / "host", blobs, _now, share_store=True)
         click.echo(f"{known['name']} is deployed to by {known['server']}; Ctrl-C or SIGTERM ends it.", err=True)
         await Agent(doors[1], doors[2], host, blobs, _say).run(ending)
 

@@ -2,7 +2,8 @@
 
 Whatever comes is named by what it is: bytes that are not those of their digest are refused, whoever altered them and
 wherever. When one blob of a tree is missing, all that are missing of that tree are fetched, many to a request; each is
-kept as soon as it is whole, so that a connection that breaks costs no more than one.
+kept as soon as it is whole, so that a connection that breaks costs no more than one. Where the server's own store can
+be read, as on its own machine, nothing is fetched that is sound there.
 """
 
 import http.client
@@ -20,7 +21,7 @@ from codeyard.artifacts.failures import explained
 from codeyard.artifacts.tree import LIMIT, parse
 from codeyard.deploys.door import Door, Unreachable
 from codeyard.deploys.packing import Broken, Readable, unpacked
-from codeyard.errors import Denied, Fault, Invalid
+from codeyard.errors import Denied, Fault, Invalid, NotFound
 
 _TOGETHER = 1000  # blobs of one request
 _SIZE = 256 << 20  # their bytes, if it is more than one
@@ -31,10 +32,18 @@ _PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
 
 class FetchedBlobs:
     """A BlobStore over one on this machine. `scratch`: a directory for what is half here, on the same disk best.
-    `patience`: seconds without a new blob until a fetch is given up."""
+    `patience`: seconds without a new blob until a fetch is given up. `near`: the server's store, if it is here."""
 
-    def __init__(self, local: BlobStore, door: Door, *, scratch: Path | None = None, patience: float = 120.0) -> None:
-        self._local, self._door, self._scratch, self._patience = local, door, scratch, patience
+    def __init__(
+        self,
+        local: BlobStore,
+        door: Door,
+        *,
+        scratch: Path | None = None,
+        patience: float = 120.0,
+        near: BlobStore | None = None,
+    ) -> None:
+        self._local, self._door, self._scratch, self._patience, self._near = local, door, scratch, patience, near
         self._fetching = threading.Lock()
         self._trees: dict[str, Digest] = {}  # by deployment
         self._sizes: dict[Digest, dict[Digest, int]] = {}
@@ -62,13 +71,20 @@ class FetchedBlobs:
 
     @contextmanager
     def _opened(self, digest: Digest) -> Iterator[BinaryIO]:
-        self._need(digest)
-        with self._local.open(digest) as file:
+        if not self._is_near(digest):
+            self._need(digest)
+        with self._holding(digest).open(digest) as file:
             yield file
 
     def place(
         self, digest: Digest, name: str, *, directory: int, kind: Kind = Kind.FILE, holder: Holder = Holder.WRITER
     ) -> None:
+        if self._near is not None and self._is_near(digest):
+            try:
+                return self._near.place(digest, name, directory=directory, kind=kind, holder=holder)
+            except (Fault, NotFound):
+                if self._near.has(digest):
+                    raise  # else it was damaged, and set aside: the server may have it anew
         self._need(digest)
         try:
             self._local.place(digest, name, directory=directory, kind=kind, holder=holder)
@@ -77,6 +93,7 @@ class FetchedBlobs:
                 raise
             self._need(digest)  # it was damaged here, and set aside: the server's may be sound
             self._local.place(digest, name, directory=directory, kind=kind, holder=holder)
+        return None
 
     def sweep(self, keep: Callable[[Digest], bool], *, older_than: float, dry_run: bool = False) -> Swept:
         return self._local.sweep(keep, older_than=older_than, dry_run=dry_run)
@@ -84,6 +101,13 @@ class FetchedBlobs:
     def close(self) -> None:
         """End what is being fetched."""
         self._door.close()
+
+    def _is_near(self, digest: Digest) -> bool:
+        """Whether it is not ours, and can be had without the server."""
+        return self._near is not None and not self._local.has(digest) and self._near.has(digest)
+
+    def _holding(self, digest: Digest) -> BlobStore:
+        return self._near if self._near is not None and self._is_near(digest) else self._local
 
     # ── fetching ──
 
@@ -113,9 +137,9 @@ class FetchedBlobs:
     def _blobs_of(self, deployment: str, tree: Digest) -> dict[Digest, int]:
         sizes = self._sizes.get(tree)
         if sizes is None:
-            if not self._local.has(tree):
+            if not self._local.has(tree) and not self._is_near(tree):
                 self._patiently(lambda: self._manifest(deployment, tree))
-            entries = parse(read(self._local, tree, LIMIT)).entries
+            entries = parse(read(self._holding(tree), tree, LIMIT)).entries
             sizes = {entry.digest: entry.size for entry in entries if entry.digest is not None}
             self._sizes[tree] = sizes
         return sizes
@@ -131,7 +155,7 @@ class FetchedBlobs:
         sizes = self._blobs_of(deployment, tree)
 
         def some() -> bool:
-            missing = [digest for digest in sizes if not self._local.has(digest)]
+            missing = [digest for digest in sizes if not self._local.has(digest) and not self._is_near(digest)]
             if missing:
                 self._batch(deployment, _first(missing, sizes), sizes)
             return not missing
