@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from codeyard.console.execution_view import ExecutionView, artifact_of, execution_view
 from codeyard.console.pipeline_asking import ExecutionPicture
-from tests.console.test_pipeline_view import ONE, PIPELINE, SIGHT, run
+from tests.console.test_pipeline_view import ONE, SIGHT, run
+from tests.console.test_stage_view import PIPELINE
 
 PLACE = {"bucket": "artifacts", "key": "web/Out/abc"}
 

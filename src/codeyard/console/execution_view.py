@@ -6,16 +6,14 @@ from typing import Any
 
 from codeyard.console.pipeline_asking import ExecutionPicture
 from codeyard.console.pipeline_view import (
-    ActionView,
     ExecutionRow,
-    RuleView,
     Sight,
     Time,
     execution_row,
-    run_view,
     stage_standing,
 )
 from codeyard.console.pipeline_words import AHEAD, IDLE, Standing, standing
+from codeyard.console.stage_view import ActionView, RuleView, run_view
 
 Shape = Mapping[str, Any]
 

@@ -26,11 +26,11 @@ from codeyard.console.pipeline_view import (
     execution_row,
     parallel_segments,
     pipeline_row,
-    stage_views,
 )
 from codeyard.console.pipeline_words import APPROVAL
 from codeyard.console.rendering import INERT
 from codeyard.console.session import Session
+from codeyard.console.stage_view import stage_views
 from codeyard.errors import Invalid
 
 # region, bucket, key → an address where the object can be fetched for a while; None: there is none.
