@@ -120,6 +120,7 @@ class _Made:
         self._control = PipelineControl(self._db, now, Runners(server_id(parts.config.data)))
         self._stored_webhooks = StoredWebhooks(self._db, parts.key)
         self._repositories = Repositories.parse(self._config.repositories)
+        self._making: dict[tuple[str, str, str], asyncio.Future[bool]] = {}
 
     def pipelines(self) -> Pipelines:
         means = Means(self._db, self._parts.blobs, self._rights, self._sealer.unsealed, now, self._may_assume)
@@ -141,6 +142,13 @@ class _Made:
 
     async def _absent(self, account: str, bucket: str, key: str) -> bool:
         """Who may read it asks for the object of an artifact that was handed on as a tree: now there is one."""
+        place = account, bucket, key
+        if place not in self._making:  # many may ask at once, and a large zip takes long
+            self._making[place] = asyncio.ensure_future(self._make(*place))
+            self._making[place].add_done_callback(lambda _: self._making.pop(place, None))
+        return await asyncio.shield(self._making[place])
+
+    async def _make(self, account: str, bucket: str, key: str) -> bool:
         objects = self._parts.objects
         found = await self._db.read(lambda tx: objects_table.find(tx, account, bucket, key))
         if found is None or objects is None:
