@@ -73,7 +73,7 @@ Serve = Callable[[], AbstractContextManager[Server]]
 @contextmanager
 def _filled(place: Path, rows: int, postgresql: str | None) -> Iterator[tuple[Serve, str]]:
     """A stopped server with so many builds that ended: how it is started again without workers, and its database."""
-    with _database(place, postgresql) as url:
+    with database(place, postgresql) as url:
         with serving(place, "--executor", "process", "--unsafe-process", "--database", url) as server:
             client = server.client()
             server.role()
@@ -90,7 +90,7 @@ def _filled(place: Path, rows: int, postgresql: str | None) -> Iterator[tuple[Se
 
 
 @contextmanager
-def _database(place: Path, postgresql: str | None) -> Iterator[str]:
+def database(place: Path, postgresql: str | None) -> Iterator[str]:
     place.mkdir(parents=True)
     if postgresql is None:
         yield f"sqlite:///{place}/codeyard.sqlite"

@@ -2,9 +2,9 @@
 
     python -m bench.pipelines_overhead [--runs 20] [--pipelines 200]
 
-Each action is a Codeyard-HTTP request to a listener in this process, which notes when it came and answers at once: so an
-action's work begins when the request is there, and from one to the next is all that lies between two actions, the request
-itself included. The peer of that is the same request, made by curl, and the same ten requests by one shell script.
+Each action is a Codeyard-HTTP request to a listener in this process, which notes when it came and answers at once: so
+an action's work begins when the request is there, and from one to the next is all that lies between two actions, the
+request itself included. The peer are the same ten requests, made by curl in a shell script.
 """
 
 import argparse
@@ -36,13 +36,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--pipelines", type=int, default=200)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="codeyard-bench-") as made, _listening() as heard:
-        with serving(Path(made) / "data", "--executor", "process", "--unsafe-process") as server:
-            prepare(server)
-            source = put_source(server, _empty_zip())
-            _one(server, source, heard, options.runs)
-            _peer(heard, options.runs)
-            _crowd(server, source, heard, options.pipelines)
+    with (
+        tempfile.TemporaryDirectory(prefix="codeyard-bench-") as made,
+        _listening() as heard,
+        serving(Path(made) / "data", "--executor", "process", "--unsafe-process") as server,
+    ):
+        prepare(server)
+        source = put_source(server, empty_zip())
+        _one(server, source, heard, options.runs)
+        _peer(heard, options.runs)
+        _crowd(server, source, heard, options.pipelines)
 
 
 def _one(server: Server, source: dict[str, Any], heard: "Heard", runs: int) -> None:
@@ -86,7 +89,8 @@ def _peer(heard: "Heard", runs: int) -> None:
         try:
             subprocess.run(["sh", "-c", script], check=True)
         except subprocess.CalledProcessError:
-            return left_out("peer: curl", "it could not be run")
+            left_out("peer: curl", "it could not be run")
+            return
         taken.append(time.perf_counter() - began)
     line(f"peer: {_STAGES} × curl in a shell script", ms(middle(taken)))
 
@@ -144,7 +148,7 @@ def _pipeline(name: str, source: dict[str, Any], heard: "Heard") -> dict[str, An
     return definition(name, {"Source": [source], **stages})
 
 
-def _empty_zip() -> bytes:
+def empty_zip() -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("README", "Nothing is done with it.")

@@ -23,7 +23,7 @@ from botocore.credentials import Credentials
 TRIVIAL = 'version: 0.2\nphases: {build: {commands: ["true"]}}\n'
 # It prints when it runs, and stays until that was seen.
 TELLS = 'version: 0.2\nphases: {build: {commands: ["echo began; sleep 0.1"]}}\n'
-_TARGETS = {"codebuild": "CodeBuild_20161006", "logs": "Logs_20140328"}
+_TARGETS = {"codebuild": "CodeBuild_20161006", "logs": "Logs_20140328", "codepipeline": "CodePipeline_20150709"}
 _STARTS_IN = 30.0  # seconds
 ROLE = "arn:aws:iam::000000000000:role/bench"
 _TRUST = {

@@ -134,14 +134,15 @@ def listed(
     before: tuple[int, str] | None,
     limit: int,
 ) -> list[StoredRun]:
-    """The newest first: those before this time (microseconds) and id."""
-    query = select(runs).where(_r.account == owner.account, _r.region == owner.region, _r.pipeline == pipeline)
+    """The newest first: those before this time (microseconds) and id. An `execution` must be of this pipeline."""
+    if execution is not None:  # and nothing else, so that no planner goes through all of the pipeline's runs
+        query = select(runs).where(_r.execution == execution)
+    else:
+        query = select(runs).where(_r.account == owner.account, _r.region == owner.region, _r.pipeline == pipeline)
     query = query.where(_r.moment.is_not(None) if rules else _r.moment.is_(None))
-    if execution is not None:
-        query = query.where(_r.execution == execution)
     if before is not None:
         at, id = before
-        query = query.where(or_(_r.started < at, (_r.started == at) & (_r.id < id)))
+        query = query.where(_r.started <= at, or_(_r.started < at, _r.id < id))  # an index goes to where that begins
     return [_stored(row) for row in tx.execute(query.order_by(_r.started.desc(), _r.id.desc()).limit(limit))]
 
 
