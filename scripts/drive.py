@@ -71,7 +71,7 @@ class Boto3:
             over = self.call("codebuild", "batch-get-builds", ids=[build])["builds"][0]["buildComplete"]
             stream = build.rpartition(":")[2]
             try:
-                more = {"nextToken": token} if token else {}
+                more: dict[str, str] = {"nextToken": token} if token else {}
                 page = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **more)
             except logs.exceptions.ResourceNotFoundException:
                 page = {"events": [], "nextForwardToken": None}

@@ -76,7 +76,9 @@ class Config:
     )
     approvals: str = _setting("", "A URL that every message about an approval is posted to, besides its SNS topic.")
     events: str = _setting("", "Where pipelines' events go: a URL to post each to, or outside: the event bus there.")
-    agent: str = _setting("", "Tags (Key=Value,…) of an agent that `up` runs here, as our user: a target of deployments.")
+    agent: str = _setting(
+        "", "Tags (Key=Value,…) of an agent that `up` runs here, as our user: a target of deployments."
+    )
     outside_profile: str = _setting("", "The profile of the AWS configuration whose credentials are used there.")
 
     def __post_init__(self) -> None:

@@ -10,12 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.app.building import Door
-from codeyard.app.lifetime import _door_to, _environment, _own_door, _shown, _worker_address
+from codeyard.app.lifetime import _door_to, _own_door, _shown, _worker_address
+from codeyard.app.processes import _environment
 from codeyard.config import Config, OverLimit
 from codeyard.errors import Invalid
 
 # Of the server alone, or what a worker process is told otherwise: see `_environment`.
 _SERVERS = {
+    "agent",
+    "approvals",
+    "events",
+    "outside",
+    "outside_profile",
+    "poll_sources",
+    "repositories",
     "data",
     "listen",
     "url",

@@ -8,6 +8,7 @@ from typing import Any
 from codeyard.aws import Call, Refused, Shape, operation
 from codeyard.deploys import groups_table
 from codeyard.deploys.groups_table import applications
+from codeyard.deploys.model import Group
 from codeyard.ident import Owner
 from codeyard.store import Database, Tx
 
@@ -76,7 +77,7 @@ def _read(tx: Tx, owner: Owner, kind: str, name: str) -> Tags:
     return tuple(_group(tx, owner, name).settings.get("tags") or ())
 
 
-def _group(tx: Tx, owner: Owner, name: str) -> groups_table.Group:
+def _group(tx: Tx, owner: Owner, name: str) -> Group:
     application, _, group = name.partition("/")
     found = groups_table.find_group(tx, owner, application, group)
     if found is None:
