@@ -172,8 +172,10 @@ def await_end(people: People, name: str, most: int, seconds: float, *, first: bo
     client = people.places.client("codepipeline")
     deadline = time.monotonic() + seconds
     while True:
-        list_them = lambda: client.list_pipeline_executions(pipelineName=name, maxResults=40)  # noqa: E731
-        found = people.insist("ListPipelineExecutions", list_them)["pipelineExecutionSummaries"]
+        ask = lambda: client.list_pipeline_executions(  # noqa: E731
+            pipelineName=name, maxResults=40
+        )["pipelineExecutionSummaries"]
+        found = people.insist("ListPipelineExecutions", ask)
         if first and found:
             people.orders.setdefault(found[-1]["pipelineExecutionId"], story.first(name))
         left = [each["pipelineExecutionId"] for each in found if each["status"] in _LIVE]

@@ -14,7 +14,7 @@ from tests.crash import pipelines_story as story
 from tests.crash.checking import KEPT
 from tests.crash.pipelines_places import Places
 
-_DRAFT = re.compile(r"\.part$|\.gone$|^\.current\.|^pipeline-|^tmp|^\.[0-9a-f]{16}\b")
+_DRAFT = re.compile(r"\.part$|\.gone$|^\.current\.|^codeyard-pipeline-|^tmp|^\.[0-9a-f]{16}\b")
 _SETTLE = 10.0  # seconds to clear up
 Files = Mapping[str, bytes]
 

@@ -83,10 +83,10 @@ class People:
         """Executions and tokens. Of the modes in which there is one at a time the state has them."""
         client = self.places.second_client("codepipeline")
         if name == "parallel":
-            found = self.insist("ListActionExecutions", lambda: client.list_action_executions(pipelineName=name))
+            ask = lambda: client.list_action_executions(pipelineName=name)["actionExecutionDetails"]  # noqa: E731
             return [
                 (each["pipelineExecutionId"], each["output"]["executionResult"]["externalExecutionId"])
-                for each in found["actionExecutionDetails"]
+                for each in self.insist("ListActionExecutions", ask)
                 if each["actionName"] == "Approve" and each["status"] == "InProgress"
                 and "externalExecutionId" in each.get("output", {}).get("executionResult", {})
             ]  # fmt: skip

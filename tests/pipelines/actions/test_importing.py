@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from codeyard.artifacts import Kind
 from codeyard.pipelines.actions import ActionFailed, Artifact, ErrorCode
-from codeyard.pipelines.actions.importing import import_directory, read_file, tree_of
+from codeyard.pipelines.actions.importing import import_directory, read_file, scratch, tree_of
 from tests.pipelines.works import BUCKET, a_blob, a_tree, action, bench_at
 
 
@@ -102,3 +104,21 @@ def test_what_cannot_be_read_of_an_artifact_is_told(tmp_path: Path, path: str, l
         read_file(artifact, path, limit, bench.blobs)
     with pytest.raises(ActionFailed, match="is not a zip file"):
         read_file(a_blob(tmp_path, "In", b"x"), path, limit, bench.blobs)
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_works_in_is_not(tmp_path: Path) -> None:
+    code = "import sys, time; from pathlib import Path; from codeyard.pipelines.actions.importing import scratch\n"
+    code += "with scratch(Path(sys.argv[1])) as place: print(place, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        place = Path(other.stdout.readline().strip())
+        (place / "object").write_text("half")
+        with scratch(tmp_path):
+            there = place.exists()
+        other.kill()
+    with scratch(tmp_path) as mine:
+        left = list(tmp_path.iterdir())
+
+    assert there
+    assert left == [mine]
+    assert list(tmp_path.iterdir()) == []

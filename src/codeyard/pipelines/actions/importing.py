@@ -3,11 +3,13 @@
 What blocks does so for files: from a coroutine, call it through `asyncio.to_thread`.
 """
 
+import fcntl
+import os
 import shutil
 import tempfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
@@ -24,6 +26,8 @@ from codeyard.sources.copying import Cancelled, in_thread
 
 OBJECT_LIMIT = 7 << 30  # bytes of an object that is a source (CodePipeline's quotas: 7 GB)
 ZIP_BOUNDS = Bounds(entries=100_000)  # as many files as a zipped source may have
+_SCRATCH = "codeyard-pipeline-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -37,14 +41,39 @@ class _Adopting(Protocol):
 @contextmanager
 def scratch(beside: Path | None = None) -> Iterator[Path]:
     """A new directory, which is gone afterwards; on the disk of `beside`, from where a store on the same disk takes
-    files over without copying them."""
-    if beside is not None:
-        beside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="pipeline-", dir=beside))
+    files over without copying them. What processes that were killed have left there is removed first."""
+    above = beside if beside is not None else Path(tempfile.gettempdir())
+    above.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear(above)
+    place, held = _made(above)
     try:
         yield place
     finally:
         remove_tree(place)
+        os.close(held)
+
+
+def _made(above: Path) -> tuple[Path, int]:
+    """A new directory, and the lock by which others see that somebody is at work in it: whoever dies lets go of it."""
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=above))
+        with suppress(FileNotFoundError):
+            held = os.open(place, _DIRECTORY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if place.exists():
+                return place, held
+            os.close(held)  # somebody took it for left over, in the moment before it was locked
+
+
+def _clear(above: Path) -> None:
+    for left in above.glob(f"{_SCRATCH}*"):
+        with suppress(OSError, CodeyardError):  # it is another user's, or somebody else removes it, or is in it
+            held = os.open(left, _DIRECTORY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(left)
+            finally:
+                os.close(held)
 
 
 def import_directory(directory: Path, blobs: BlobStore) -> Tree:
