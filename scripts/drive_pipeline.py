@@ -110,6 +110,8 @@ class Greeter:
         def look() -> str | None:
             found = self.action(id, "Ask")
             if found is None or found["status"] != "InProgress":
+                if self._end(id):
+                    raise SystemExit(f"NOT AS IT SHOULD BE: {id} ended before it asked: {self.actions(id)}")
                 return None
             return found.get("output", {}).get("executionResult", {}).get("externalExecutionId")
 

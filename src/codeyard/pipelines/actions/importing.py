@@ -138,6 +138,8 @@ async def tree_of(artifact: Artifact, work: Work, beside: Path | None = None) ->
         return artifact.tree
     if not artifact.there and artifact.raw is None:
         text = f"The artifact {artifact.name} holds no files."
+        if artifact.clone is not None:
+            text = f"The artifact {artifact.name} is a reference to a repository, which only CodeBuild can use."
         raise ActionFailed(ErrorCode.CONFIGURATION, text)
 
     async def fetch() -> Answer:
