@@ -135,7 +135,7 @@ def _fill(url: str, rows: int) -> None:
 
 def _statements(rows: int, id: str, numbers: str) -> list[str]:
     """`id` makes one of a number and `i`; `numbers` is a table of i."""
-    older = "- i * 60000000"
+    older = "- i * CAST(60000000 AS BIGINT)"
     first = id.format("1")
     place = "(SELECT count(*) FROM pipeline_runs AS r WHERE r.started <= one.started) + 100"
     return [

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     func,
-    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -79,7 +78,9 @@ _INSERT = executions.insert()
 _SAVE = executions.update().where(_e.id == bindparam("wanted"))
 _MINE = (_e.account == bindparam("of_account"), _e.region == bindparam("of_region"), _e.pipeline == bindparam("of"))
 _LOAD = select(executions).where(*_MINE, _e.id == bindparam("wanted"))
-_AT_WORK = select(executions).where(*_MINE, or_(_e.live.is_(True), _e.id.in_(bindparam("named", expanding=True))))
+# Asked apart: for both at once SQLite goes through all that the pipeline ever had.
+_LIVE = select(executions).where(*_MINE, _e.live.is_(True))
+_NAMED = select(executions).where(_e.id.in_(bindparam("named", expanding=True)))
 _SUCCEEDED = {
     "postgresql": postgresql.insert(successes).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(successes).on_conflict_do_nothing(),
@@ -123,14 +124,15 @@ def trigger_detail(tx: Tx, owner: Owner, pipeline: str, id: str) -> str | None:
 
 def at_work(tx: Tx, owner: Owner, pipeline: str, named: Iterable[str]) -> dict[str, StoredExecution]:
     """The live ones, and those of these ids."""
-    given = {**_key(owner, pipeline), "named": sorted(set(named))}
-    return {row.id: _stored(row) for row in tx.execute(_AT_WORK, given)}
+    found = {row.id: _stored(row) for row in tx.execute(_LIVE, _key(owner, pipeline))}
+    others = these(tx, set(named) - set(found))
+    return found | {id: each for id, each in others.items() if (each.owner, each.pipeline) == (owner, pipeline)}
 
 
 def these(tx: Tx, ids: Iterable[str]) -> dict[str, StoredExecution]:
     """Those that are there, by id."""
     wanted = sorted(set(ids))
-    return {row.id: _stored(row) for row in tx.execute(select(executions).where(_e.id.in_(wanted)))} if wanted else {}
+    return {row.id: _stored(row) for row in tx.execute(_NAMED, {"named": wanted})} if wanted else {}
 
 
 def listed(
