@@ -111,7 +111,9 @@ def main() -> None:
     objects = {"Resource": f"arn:aws:s3:::{bucket}/*", "Action": ["s3:GetObject", "s3:GetObjectVersion"]}
     builds = role(iam, f"{name}-builds", "codebuild", objects)
     start = {"Resource": project_arn, "Action": "codebuild:StartBuild"}
-    acts = role(iam, f"{name}-pipeline", "codepipeline", objects, start)
+    # Artifacts lie below the pipeline's name, of which a key has 20 characters.
+    artifacts = {"Resource": f"arn:aws:s3:::{bucket}/{name[:20]}/*", "Action": "s3:PutObject"}
+    acts = role(iam, f"{name}-pipeline", "codepipeline", objects, artifacts, start)
     print(f"roles     {name}-builds and {name}-pipeline, each with what it needs and nothing else")
 
     project = {
