@@ -168,15 +168,14 @@ class Ran:
     handed: float
     stages: list[float]
     switches: list[float]
-    moved: int  # bytes that agents fetched
-    messages: list[str]
+    moved: int  # bytes of files that were on no target before
 
 
 class Site:
     """The pipeline."""
 
     def __init__(self, server: Server, place: Path, source: Path, machines: list[str]) -> None:
-        self._server, self._source, self._state = server, source, place
+        self._server = server
         self._client = server.boto("codepipeline")
         self._live = [place / "live" / str(number) for number in range(1, STAGES + 1)]
         prepare(server)
@@ -211,7 +210,7 @@ class Site:
         by_stage = {each["stageName"]: each for each in found["actionExecutionDetails"]}
         build = by_stage["Build"]
         began = build["lastUpdateTime"]
-        switches, stages, messages, moved, last = [], [], [], 0, began
+        switches, stages, moved, last = [], [], 0, began
         for number in range(1, STAGES + 1):
             events = self._events(by_stage[f"Deploy{number}"]["actionExecutionId"])
             switch = events["Switch"]
@@ -219,12 +218,11 @@ class Site:
             stages.append((switch["endTime"] - last).total_seconds())
             last = switch["endTime"]
             message = events["Place"].get("context", {}).get("message", "")
-            messages.append(message)
             moved += int(message.rpartition("(")[2].partition(" ")[0] or 0) if "fetched (" in message else 0
         build_id = build["output"]["executionResult"]["externalExecutionId"]
         phases = self._server.boto("codebuild").batch_get_builds(ids=[build_id])["builds"][0]["phases"]
         stored = next(each for each in phases if each["phaseType"] == "UPLOAD_ARTIFACTS")["startTime"]
-        return Ran(id, _between(stored, began), _between(began, last), stages, switches, moved, messages)
+        return Ran(id, _between(stored, began), _between(began, last), stages, switches, moved)
 
     def _events(self, action: str) -> dict[str, Any]:
         found = self._client.list_deploy_action_execution_targets(pipelineName=_NAME, actionExecutionId=action)
@@ -265,7 +263,6 @@ def _told(what: str, runs: list[Ran], peer: Peer, bar: int, aim: int) -> None:
     stored = middle([run.stored for run in runs])
     whole = peer.seconds / (seconds + stored)
     line("  storing what the build made, apart", f"{stored:.2f} s", f"1/{whole:.0f} with it")
-    print(f"    {runs[-1].messages}", flush=True)
 
 
 if __name__ == "__main__":
