@@ -47,11 +47,12 @@ class PipelinesCampaign:
     seed: str
     place: Path
     kills: int | None = None  # at the most
+    lease: float | None = None  # see Places; if it is short, whatever is away for too long is given up too
 
     def run(self) -> tuple[list[str], History]:
         """What is wrong afterwards, and what happened."""
         with own_postgresql() if self.shape is Shape.APART else nullcontext("") as url:
-            places = Places(self.machine, self.shape, self.place, url)
+            places = Places(self.machine, self.shape, self.place, url, self.lease)
             history = History(self.place / "history.jsonl")
             history.write("campaign", machine=self.machine.name, shape=self.shape, seed=self.seed)
             people = People(places, history, pause=0.02)
@@ -191,6 +192,7 @@ def main() -> int:
     parser.add_argument("--executions", type=int, default=200)
     parser.add_argument("--kills", type=int, default=None)
     parser.add_argument("--seed", default=None)
+    parser.add_argument("--lease", type=float, default=None, help="Seconds: what is away longer is given up.")
     parser.add_argument("--rounds", type=int, default=1)
     given = parser.parse_args()
     (machine,) = [each for each in EXECUTORS if each.name == given.executor]
@@ -201,7 +203,9 @@ def main() -> int:
             place = Path(tempfile.mkdtemp(prefix=f"crash-pipelines-{machine.name}-{shape}-"))
             began = time.monotonic()
             try:
-                campaign = PipelinesCampaign(machine, Shape(shape), given.executions, seed, place, given.kills)
+                campaign = PipelinesCampaign(
+                    machine, Shape(shape), given.executions, seed, place, given.kills, given.lease
+                )
                 wrong, history = campaign.run()
             except Exception:  # noqa: BLE001 - the next round may tell more
                 print(f"{machine.name} {shape} seed {seed}: it broke, {place}", flush=True)

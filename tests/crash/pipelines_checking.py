@@ -22,6 +22,8 @@ from tests.crash.story import Wanted
 # What a kill may do to an execution, and nothing else: a script that ran on a target when its agent was killed is not
 # run a second time, so its event has failed, and with it the deployment (docs/durability.md).
 CUT_OFF = "Failing in-progress lifecycle event after an agent restart."
+# Where leases are short, whatever was away for longer was given up: its build, its part of a deployment.
+GIVEN_UP = ("WORKER_LOST", "Nothing has been heard of the agent for", "None of the targets can be reached")
 _TERMINAL = ("Succeeded", "Failed", "Superseded")
 _TICK = timedelta(milliseconds=5)  # two processes of one machine, and the order of what they write
 
@@ -36,6 +38,7 @@ class Told:
     deployments: dict[str, dict[str, Any]]  # by id, DeploymentInfo and its `targets`, as they were created
     states: dict[str, list[dict[str, Any]]]  # by pipeline, its stageStates
     builds: dict[str, dict[str, Any]]  # by id
+    excuses: tuple[str, ...] = (CUT_OFF,)  # one of them is in why something failed by a kill
 
     @classmethod
     def read(cls, places: Places, history: History) -> "Told":
@@ -50,10 +53,16 @@ class Told:
             details = _pages(codepipeline, "list_action_executions", "actionExecutionDetails", pipelineName=name)
             actions += [{**each, "pipeline": name} for each in reversed(details)]
         states = {name: codepipeline.get_pipeline_state(name=name)["stageStates"] for name in story.MODES}
-        return cls(orders, executions, actions, _deployments(places), states, _builds(places))
+        excuses = (CUT_OFF,) if places.lease is None else (CUT_OFF, *GIVEN_UP)
+        return cls(orders, executions, actions, _deployments(places), states, _builds(places), excuses)
 
     def of(self, action: str) -> list[dict[str, Any]]:
         return [each for each in self.actions if each["actionName"] == action]
+
+    def excused(self, action: dict[str, Any]) -> bool:
+        return action["actionName"] in ("Place", "Make", "Look") and any(
+            each in _failure(action) for each in self.excuses
+        )
 
     def mark(self, action: dict[str, Any]) -> str:
         order = self.orders.get(action["pipelineExecutionId"])
@@ -64,7 +73,7 @@ def mistakes(places: Places, history: History, sampled: Path) -> list[str]:
     """Everything that is not as it was promised. What there was is noted in the history."""
     told = Told.read(places, history)
     counted = Counter(f"{each['pipeline']} {each['status']}" for each in told.executions.values())
-    cut_off = sum(CUT_OFF in _failure(each) for each in told.of("Place"))
+    cut_off = sum(told.excused(each) for each in told.actions)
     history.write("counted", counted=counted, cut_off=cut_off, deployments=len(told.deployments))
     return [
         *(f"{id} was acknowledged and did not end" for entry in history.of("over") for id in entry["left"]),
@@ -142,8 +151,8 @@ def _excused(told: Told, id: str, order: Order, status: str) -> bool:
         later = [each for each in told.executions.values() if each["pipeline"] == order.pipeline
                  and each["startTime"] > told.executions[id]["startTime"]]  # fmt: skip
         return order.pipeline == "super" and bool(later)
-    place = [each for each in told.of("Place") if each["pipelineExecutionId"] == id]
-    return status == "Failed" and any(CUT_OFF in _failure(each) for each in place)
+    mine = [each for each in told.actions if each["pipelineExecutionId"] == id]
+    return status == "Failed" and any(told.excused(each) for each in mine)
 
 
 def _failure(action: dict[str, Any]) -> str:
@@ -160,8 +169,8 @@ def _actions(told: Told) -> Iterable[str]:
         if each["status"] == "Succeeded" or order is None:
             continue
         name, why = each["actionName"], _failure(each)
-        meant = (name == "Approve" and order.rejected) or (name == "Place" and (order.bad or CUT_OFF in why))
-        if each["status"] != "Failed" or not meant or not why.startswith("JobFailed"):
+        meant = (name == "Approve" and order.rejected) or (name == "Place" and order.bad)
+        if each["status"] != "Failed" or not (meant or told.excused(each)) or not why.startswith("JobFailed"):
             yield f"{name} of {order} is {each['status']}: {why}"
     for each in told.of("Place"):
         if each["status"] == "Succeeded" and told.orders[each["pipelineExecutionId"]].bad:
@@ -249,6 +258,8 @@ def _built(told: Told, places: Places) -> Iterable[str]:
         yield f"{len(building)} actions have {len(by_build)} builds"
     for id, action in by_build.items():
         build, mark = told.builds.get(id), told.mark(action)
+        if told.excused(action):
+            continue
         if build is None or not build["buildComplete"] or build["buildStatus"] != "SUCCEEDED":
             yield f"build {id} of {mark} is {build and build['buildStatus']}"
             continue
@@ -301,14 +312,16 @@ def _released(told: Told) -> Iterable[str]:
             yield f"deployment {id} of {marks.get(id)} is {found['status']}"
         elif found["status"] == "Failed" and id in mine and "rollbackDeploymentId" not in info:
             yield f"deployment {id} of {marks.get(id)} failed, and nothing goes back: {info}"
-        elif found["status"] == "Failed" and id not in mine and not _was_cut_off(found):
+        elif found["status"] == "Failed" and id not in mine and not _was_cut_off(told, found):
             yield f"deployment {id}, which goes back to {marks.get(id)}, failed: {found}"
     yield from (f"{count} deployments go back from {id}" for id, count in back.items() if id and count > 1)
 
 
-def _was_cut_off(deployment: dict[str, Any]) -> bool:
+def _was_cut_off(told: Told, deployment: dict[str, Any]) -> bool:
     events = [event for target in deployment["targets"].values() for event in target["lifecycleEvents"]]
-    return any(CUT_OFF in event.get("diagnostics", {}).get("message", "") for event in events)
+    texts = [event.get("diagnostics", {}).get("message", "") for event in events]
+    texts.append(deployment.get("errorInformation", {}).get("message", ""))
+    return any(excuse in text for text in texts for excuse in told.excuses)
 
 
 def _artifacts(told: Told, places: Places) -> dict[str, dict[str, bytes]]:

@@ -18,6 +18,7 @@ _SEEN = ("building", "placing", "placed", "switched", "script")
 MOMENTS = ("any", "any", "any", "any", *_ANSWERED, *_SEEN)
 _OF_TARGETS = ("placing", "placed", "switched", "script")
 _PATIENCE = 2.0  # seconds for a moment to come
+_FROZEN = 0.4  # how many stand still for about a lease and are not killed, if leases are short
 
 
 @dataclass(slots=True)
@@ -83,6 +84,13 @@ class PipelinesKiller:
 
     def _strike(self, moment: str) -> None:
         victims = self._victims(moment)
+        lease = self.places.lease
+        if lease is not None and self.chance.random() < _FROZEN:
+            self.people.history.write("freezing", moment=moment, victims=victims)
+            self.places.freeze(victims, lease * self.chance.uniform(0.5, 2.0))
+            self.people.history.write("struck", moment=moment, victims=victims, signal="SIGSTOP")
+            self.kills += 1
+            return
         number = signal.SIGTERM if self.chance.random() < 0.1 else signal.SIGKILL
         self.people.history.write("striking", moment=moment, victims=victims)
         self.places.kill(victims, number)

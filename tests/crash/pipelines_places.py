@@ -75,6 +75,7 @@ class Places:
     shape: Shape
     place: Path
     database: str = ""
+    lease: float | None = None  # seconds; None: the default, within which whatever is killed is back
     yard: Yard = field(init=False)
     other: Yard | None = None
     agents: dict[str, Agent] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class Places:
             "repositories": f"codecommit=file://{self.place}/git/{{repository}}",
             "local_sources": "true",
             "poll_sources": "0",
+            **({} if self.lease is None else {"lease": str(self.lease)}),
         }
         shape = self.shape
         self.yard = Yard(self.machine, shape, self.place / "data", self.database, settings)
@@ -157,6 +159,16 @@ class Places:
                 yard, known = self._yard(name)
                 if known in yard.running:
                     yard.reap(known)
+
+    def freeze(self, names: Sequence[str], seconds: float) -> None:
+        """They stand still for so long, and then go on as if nothing had been."""
+        pids = [pid for name in names for pid in self.pids(name)]
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            if number == signal.SIGSTOP:
+                time.sleep(seconds)
 
     def _reaped(self, agent: Agent, number: int) -> None:
         """bubblewrap may not have started it when it was to be killed."""
