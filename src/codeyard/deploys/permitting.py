@@ -49,9 +49,9 @@ def _set(handle: int, path: str, permission: Permission, mode: int) -> None:
         mode = permission.mode
         os.chmod(f"/proc/self/fd/{handle}", mode)  # noqa: PTH101 - of the handle, whatever has its name now
     if permission.acls:
-        _run(
-            "setfacl", "--set", ",".join((*_base(mode), *_default_base(permission.acls, mode), *permission.acls)), path
-        )
+        # Of the handle too: whoever owns the directory could put a link to any file in its place meanwhile.
+        entries = (*_base(mode), *_default_base(permission.acls, mode), *permission.acls)
+        _run("setfacl", "--set", ",".join(entries), f"/proc/self/fd/{handle}", held=(handle,), named=path)
     if permission.context is not None:
         context = permission.context
         user = ("-s", context.user) if context.user else ()
@@ -88,13 +88,14 @@ def _unknown(what: str, name: str) -> Invalid:
     return Invalid(f"{what} {name!r}", "this machine does not know it.", "Make it first, then deploy again.")
 
 
-def _run(*command: str) -> None:
+def _run(*command: str, held: tuple[int, ...] = (), named: str = "") -> None:
+    """`held` are descriptors that the program has too; `named` is what errors call its last argument."""
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL, pass_fds=held)
     except FileNotFoundError:
         raise Fault(command[0], "this machine does not have it.", f"Install {command[0]}.") from None
     except subprocess.TimeoutExpired:
         raise Fault(command[0], f"it did not end in {_PATIENCE} seconds.", "Look after the machine.") from None
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()[:500]
-        raise Fault(f"{command[0]} on {command[-1]}", f"{said or 'it failed'}.", "Correct the permissions.")
+        raise Fault(f"{command[0]} on {named or command[-1]}", f"{said or 'it failed'}.", "Correct the permissions.")

@@ -185,6 +185,16 @@ async def test_what_it_answers_is_told_without_the_secret(asked: Asked, tmp_path
     assert SECRET not in (tmp_path / "journal").read_text()
 
 
+async def test_a_secret_that_comes_back_in_other_letters_is_no_variable(asked: Asked, tmp_path: Path) -> None:
+    secret = 'quo"te/and-more'
+    asked.body = json.dumps({"a": secret}).replace("/", "\\/").encode()
+
+    outcome = await HttpAction().run(a_bench(tmp_path, Url=asked.url, Secret=secret))
+
+    assert outcome.variables == {"a": "***"}
+    assert secret not in json.dumps(dict(outcome.variables))
+
+
 @pytest.mark.parametrize(("size", "names"), [(60_000, ["a"]), (70_000, [])])
 @pytest.mark.parametrize("whole", [True, False])
 async def test_of_a_large_answer_nothing_is_taken(

@@ -153,9 +153,13 @@ async def _answer(request: Request) -> Answer:
     body = bytes(heard.body)
     whole = len(body) <= _ANSWER
     if request.secret:  # it is not shown, even if it comes back
-        body = body.replace(request.secret.encode(), b"***")
+        for form in (request.secret, json.dumps(request.secret)[1:-1]):
+            body = body.replace(form.encode(), b"***")
     shown = "".join(each if each.isprintable() else " " for each in body[:_SHOWN].decode("utf-8", "replace"))
-    return {"status": heard.status, "variables": variables(body) if whole else {}, "text": shown.strip()}
+    told = variables(body) if whole else {}
+    if request.secret:  # JSON has more ways to write a text than one
+        told = {name: value.replace(request.secret, "***") for name, value in told.items()}
+    return {"status": heard.status, "variables": told, "text": shown.strip()}
 
 
 async def _connected(
