@@ -113,7 +113,9 @@ def main() -> None:
     start = {"Resource": project_arn, "Action": "codebuild:StartBuild"}
     # Artifacts lie below the pipeline's name, of which a key has 20 characters.
     artifacts = {"Resource": f"arn:aws:s3:::{bucket}/{name[:20]}/*", "Action": "s3:PutObject"}
-    acts = role(iam, f"{name}-pipeline", "codepipeline", objects, artifacts, start)
+    deploys = [f"arn:aws:codedeploy:*:{account}:{each}" for each in (f"deploymentgroup:{name}/*", "instance:*")]
+    deploy = {"Resource": deploys, "Action": "codedeploy:CreateDeployment"}
+    acts = role(iam, f"{name}-pipeline", "codepipeline", objects, artifacts, start, deploy)
     print(f"roles     {name}-builds and {name}-pipeline, each with what it needs and nothing else")
 
     project = {
