@@ -231,6 +231,20 @@ def test_an_action_takes_no_role_that_the_pipelines_may_not_take(yard: Yard, ten
     assert "not authorized to perform AssumeRole" in yard.error("mine-role-2", by_a_build, "Commands")
 
 
+def test_a_role_that_trusts_pipelines_no_more_is_theirs_no_more(yard: Yard, tenant: Tenant) -> None:
+    role = _role(yard, "trusting", whole_bucket("mine"))
+    stages, store = [[tenant.source()], [acts("Approval/Manual")]], {"type": "S3", "location": "mine"}
+    yard.token("trust", yard.create("trust", *stages, roleArn=role, artifactStore=store))
+    nobody = {"Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [nobody]})
+    yard.server.client("iam").update_assume_role_policy(RoleName="trusting", PolicyDocument=document)
+
+    id = yard.start("trust")
+
+    assert yard.ended("trust", id) == "Failed"
+    assert "CodePipeline is not authorized to perform AssumeRole" in yard.error("trust", id, "S3")
+
+
 def test_an_action_has_a_role_that_the_pipelines_may_take(yard: Yard, tenant: Tenant) -> None:
     own = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
     role = _role(yard, "chained", own, whole_bucket("mine"))

@@ -51,7 +51,7 @@ from codeyard.pipelines.actions.source_s3 import S3Action
 from codeyard.pipelines.api_action_types import ActionTypeOperations
 from codeyard.pipelines.api_executions import ExecutionOperations
 from codeyard.pipelines.api_jobs import DECLINED, JobOperations
-from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, Tagged
+from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, Tagged, pipeline_arn
 from codeyard.pipelines.api_webhooks import WebhookOperations
 from codeyard.pipelines.chains import check_chain
 from codeyard.pipelines.changes import Begin, Watched
@@ -238,10 +238,14 @@ class _Made:
         on_thread = on_threads(permit, asyncio.get_running_loop())
         return Rights(asked, self._parts.open_bucket(owner, on_thread))
 
-    async def _may_assume(self, role: str, other: str) -> bool:
-        """Whether a session of the role may take on the other, as sts:AssumeRole has it."""
-        caller = await self._parts.session_caller(role, "codepipeline")
-        return caller is not None and await self._parts.identities.may_assume(caller, other, "sts:AssumeRole", {})
+    async def _may_assume(self, owner: Owner, pipeline: str, own: str, role: str) -> bool:
+        """Whether CodePipeline may take on the pipeline's role, and that the action's, as they are now."""
+        if not await self._assumable(owner, own, pipeline_arn(owner, pipeline)):
+            return False
+        caller = None if role == own else await self._parts.session_caller(own, "codepipeline")
+        if caller is None:
+            return role == own
+        return await self._parts.identities.may_assume(caller, role, "sts:AssumeRole", {})
 
     def _buckets_of(self, watched: Watched, action: Declared) -> Any:
         """Buckets as a pipeline's role, or its action's, may use them; on threads."""
@@ -249,8 +253,8 @@ class _Made:
         role = action.role or own
 
         async def ask(wanted: str, arn: str) -> None:
-            if role != own and not await self._may_assume(own, role):
-                raise ActionFailed(ErrorCode.PERMISSION, f"The role {own} may not assume {role}")
+            if not await self._may_assume(watched.owner, watched.pipeline, own, role):
+                raise ActionFailed(ErrorCode.PERMISSION, f"Not authorized to perform AssumeRole on role {role}")
             rights = await self._rights(watched.owner, role, "codepipeline-polling")
             await rights.permit(wanted, arn)
 

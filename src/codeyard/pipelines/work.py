@@ -54,8 +54,8 @@ class Means:
     rights: Callable[[Owner, str, str], Awaitable[Rights]]  # of an owner, a role's ARN and a session's name
     unsealed: Callable[[Owner, str, bytes], Mapping[str, str]]  # the secrets of a pipeline's definition, by path
     now: Callable[[], datetime]
-    # Whether a pipeline's role, the first ARN, may take on the role of one of its actions, the second.
-    may_assume: Callable[[str, str], Awaitable[bool]]
+    # Whether CodePipeline may take on, for this pipeline, its role, and that then the role of one of its actions.
+    may_assume: Callable[[Owner, str, str, str], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -222,11 +222,12 @@ async def prepare(run: StoredRun, means: Means) -> RunWork:
 
 
 async def _rights(found: _Found, role: str, outputs: tuple[Artifact, ...], means: Means) -> Rights:
-    """The role's, which the pipeline's may take on, and which may write the outputs: who reads them at their places
+    """The role's, which still trusts whom it has to, and which may write the outputs: who reads them at their places
     makes objects of them later, whoever that is. ActionFailed."""
     run, own = found.run, found.plan.role
-    if role != own and not await means.may_assume(own, role):
-        text = f"The role {own} of the pipeline is not authorized to perform AssumeRole on the action's role {role}"
+    if not await means.may_assume(run.owner, run.pipeline, own, role):
+        who = "CodePipeline" if role == own else f"The role {own} of the pipeline"
+        text = f"{who} is not authorized to perform AssumeRole on role {role}"
         raise ActionFailed(ErrorCode.PERMISSION, text)
     rights = await means.rights(run.owner, role, f"pipeline-{run.id}")
     for each in outputs:
