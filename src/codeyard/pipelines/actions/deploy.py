@@ -1,7 +1,7 @@
 """Deployments to machines of one's own: CodeDeploy in place, and Release, which switches a link.
 
-Sources: "CodeDeploy deploy action reference" of the User Guide; a Release is ours (docs/deployments.md). A deployment goes
-on when its action is stopped. Asked for again after a crash it is the same one: its key is the action execution.
+Sources: "CodeDeploy deploy action reference" of the User Guide; a Release is ours (docs/deployments.md). A deployment
+goes on when its action is stopped. Asked for again after a crash it is the same one: its key is the action execution.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
