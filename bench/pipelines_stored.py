@@ -137,10 +137,10 @@ def _statements(rows: int, id: str, numbers: str) -> list[str]:
     """`id` makes one of a number and `i`; `numbers` is a table of i."""
     older = "- i * CAST(60000000 AS BIGINT)"
     first = id.format("1")
-    place = "(SELECT count(*) FROM pipeline_runs AS r WHERE r.started <= one.started) + 100"
     return [
-        f"INSERT INTO pipeline_runs (id, execution, started, updated, {_RUN}) SELECT {id.format(place)}, {first}, "
-        f"started {older}, updated {older}, {_RUN} FROM {numbers} AS n, (SELECT * FROM pipeline_runs) AS one",
+        f"INSERT INTO pipeline_runs (id, execution, started, updated, {_RUN}) SELECT {id.format('place')}, {first}, "
+        f"started {older}, updated {older}, {_RUN} FROM {numbers} AS n, "
+        "(SELECT *, row_number() OVER (ORDER BY started) + 100 AS place FROM pipeline_runs) AS one",
         f"INSERT INTO pipeline_executions (id, number, started, updated, {_EXECUTION}) SELECT {first}, "
         f"number - i, started {older}, updated {older}, {_EXECUTION} "
         f"FROM {numbers} AS n, (SELECT * FROM pipeline_executions) AS one",
