@@ -1,11 +1,14 @@
-"""Looks through `current` of every target all the time: what is seen there is a whole release, at any moment.
+"""Looks through `current` of every target all the time: what is seen there is a whole release, at any moment. And the
+kernel tells if the name is gone for however short a time (inotify).
 
 A process of its own: python -m tests.crash.pipelines_sampler TARGETS OUT. It ends when its input does; then OUT is a
 JSON object: how often it looked, whose releases it saw, and what was wrong.
 """
 
+import ctypes
 import json
 import os
+import struct
 import sys
 import time
 from collections import defaultdict
@@ -16,11 +19,14 @@ from select import select
 from tests.crash import pipelines_story as story
 
 _PAUSE = 0.004  # seconds between two looks
+_GONE = 0x40 | 0x200  # IN_MOVED_FROM, IN_DELETE
+_EVENT = struct.Struct("iIII")  # watch, what, cookie, length of the name that follows
 
 
 def main(targets: Path, out: Path) -> None:
     looks, wrong = 0, list[str]()
     seen: dict[str, list[str]] = defaultdict(list)
+    watch = Watch()
     while not select([sys.stdin], [], [], 0)[0]:
         for target in story.TARGETS:
             for name in story.MODES:
@@ -31,9 +37,39 @@ def main(targets: Path, out: Path) -> None:
                 if not mark and seen[where]:
                     wrong.append(f"{where}: after {seen[where][-1]} there is no current")
                 elif mark and mark not in seen[where][-1:]:
+                    watch.add(current.parent)
                     seen[where].append(mark)
+        wrong += watch.gone()
         time.sleep(_PAUSE)
     out.write_text(json.dumps({"looks": looks, "seen": seen, "wrong": wrong[:50]}))
+
+
+class Watch:
+    """Directories in which `current` is to be there all the time, from when they are added on."""
+
+    def __init__(self) -> None:
+        self._libc, self._directories = ctypes.CDLL(None, use_errno=True), dict[int, Path]()
+        self._handle = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self._handle >= 0, os.strerror(ctypes.get_errno())
+
+    def add(self, directory: Path) -> None:
+        watch = self._libc.inotify_add_watch(self._handle, os.fsencode(directory), _GONE)
+        assert watch >= 0, os.strerror(ctypes.get_errno())
+        self._directories[watch] = directory
+
+    def gone(self) -> list[str]:
+        """A sentence for each time that one was gone since the last call."""
+        try:
+            told = os.read(self._handle, 1 << 16)
+        except BlockingIOError:
+            return []
+        found, at = list[str](), 0
+        while at < len(told):
+            number, _, _, length = _EVENT.unpack_from(told, at)
+            at += _EVENT.size + length
+            if told[at - length : at].rstrip(b"\0") == b"current":
+                found.append(f"{self._directories[number]}: for a moment there was no current")
+        return found
 
 
 def look(current: Path) -> tuple[str, list[str]]:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.crash import pipelines_story as story
 from tests.crash.pipelines_campaign import PipelinesCampaign
 from tests.crash.pipelines_checking import Told, mistakes_of_stages
-from tests.crash.pipelines_sampler import look
+from tests.crash.pipelines_sampler import Watch, look
 from tests.crash.servers import Shape
 from tests.databases import POSTGRESQL
 from tests.machines import EXECUTORS, Machine
@@ -100,6 +100,18 @@ def test_a_link_that_leads_nowhere_or_to_half_a_release_is_seen(tmp_path: Path) 
     assert look(current) == ("1-a", [])
     (tmp_path / "releases/1/data/other-7").unlink()
     assert look(current)[1] != []
+
+
+def test_a_link_that_is_gone_for_a_moment_is_seen_and_one_that_is_switched_is_not(tmp_path: Path) -> None:
+    current, draft, watch = tmp_path / "current", tmp_path / ".current.1", Watch()
+    current.symlink_to("releases/1")
+    watch.add(tmp_path)
+    draft.symlink_to("releases/2")
+    draft.rename(current)
+    assert watch.gone() == []
+    current.unlink()
+    current.symlink_to("releases/3")
+    assert len(watch.gone()) == 1
 
 
 _NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
