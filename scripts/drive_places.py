@@ -166,11 +166,11 @@ def scratch() -> Iterator[Path]:
         yield Path(made)
 
 
-def until(what: str, look: Callable[[], T], seconds: float = 60.0) -> T:
+def until(what: str, look: Callable[[], T], seconds: float = 120.0) -> T:
     """What `look` gives, once it is something."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
             raise SystemExit(f"NOT AS IT SHOULD BE: in {seconds:.0f} seconds it did not come to this: {what}")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return found

@@ -18,6 +18,7 @@ from tests.service.agents import enrolment_token, require_places
 from tests.service.servers import SOURCES, Server, process, running, up
 from tests.service.test_drive import executor
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(430)]  # seconds: with the CLI, where others are at work too
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,7 +38,7 @@ def drive(server: Server, directory: Path, *options: str, **more: str) -> None:
     done = subprocess.run(
         [*command, *options],
         env={**passed, **kept, **server.env(), **more, "PYTHONPATH": str(SOURCES), "TMPDIR": str(directory)},
-        capture_output=True, text=True, timeout=200,
+        capture_output=True, text=True, timeout=400,
     )  # fmt: skip
 
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.main.said()}"
@@ -55,14 +56,11 @@ def postgresql() -> Iterator[str]:
     yield from postgresql_schema()
 
 
-@pytest.mark.slow
 def test_with_boto3(tmp_path: Path) -> None:
     with up(tmp_path, **executor()) as server:
         drive(server, tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_with_the_aws_cli(tmp_path: Path) -> None:
     cli = os.environ.get("AWS_CLI", "aws")
     if shutil.which(cli) is None or b"aws-cli/2" not in subprocess.run([cli, "--version"], capture_output=True).stdout:
@@ -82,7 +80,6 @@ def models(directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.slow
 def test_with_a_worker_process_beside_the_server(tmp_path: Path, postgresql: str) -> None:
     """Each has a directory of its own: what the build makes goes to the pipeline by a bucket of another server."""
     with s3_server() as buckets:
