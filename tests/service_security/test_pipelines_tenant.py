@@ -1,6 +1,7 @@
 """A tenant who may define pipelines `mine…`, and pass one role to them, tries for what is somebody else's."""
 
 import json
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -335,6 +336,24 @@ def test_no_request_goes_where_clouds_keep_a_machines_credentials(yard: Yard, ur
 
     assert yard.ended(name, id) == "Failed"
     assert "metadata service" in yard.error(name, id, "Ask")
+
+
+def test_registries_that_never_answer_hold_up_nothing_else(yard: Yard) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        repository = f"127.0.0.1:{silent.getsockname()[1]}/x"
+        for name in ("tarpit-1", "tarpit-2"):
+            asks = [
+                acts("Source/ECR", f"A{at}", out=(f"O{at}",), RepositoryName=repository, ImageTag="x")
+                for at in range(45)
+            ]
+            id = yard.create(name, asks, [acts("Approval/Manual")])
+            assert until(lambda name=name, of=id: yard.run(name, of, "A44"), "its actions begin")  # type: ignore[misc]
+
+        yard.put("meanwhile", {"a": "a"})
+        id = yard.create("meanwhile", [yard.source("meanwhile")], [acts("Approval/Manual")])
+
+        assert yard.token("meanwhile", id)
+        assert all(yard.executions(name)[0]["status"] == "InProgress" for name in ("tarpit-1", "tarpit-2"))
 
 
 # ── secrets ──

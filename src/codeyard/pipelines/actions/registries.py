@@ -5,12 +5,16 @@ Plain HTTP is spoken to this machine alone, as Docker does, unless the address s
 
 import base64
 import hashlib
+import http.client
 import json
 import re
+import socket
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException
@@ -20,6 +24,7 @@ from codeyard.errors import Denied, Fault, Invalid, NotFound
 from codeyard.secrets import Secret
 
 _TIMEOUT = 30.0  # seconds of silence
+_WHOLE = 60.0  # seconds of one request
 _MANIFEST_LIMIT = 4 << 20  # bytes: the least that a registry must take, and as much as most take
 _TOKEN_LIMIT = 1 << 20
 _INDEXES = (
@@ -168,11 +173,47 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class _Bounded(http.client.HTTPConnection):
+    """Ended after a while, however often a byte comes: else a registry could hold a thread for ever."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        connect: Callable[..., socket.socket] = self._create_connection  # type: ignore[has-type]
+
+        def bounded(*where: Any, **how: Any) -> socket.socket:
+            made = connect(*where, **how)
+            timer = threading.Timer(_WHOLE, _end, (made.dup(),))  # of its own: TLS takes the other one over
+            timer.daemon = True
+            timer.start()
+            return made
+
+        self._create_connection = bounded
+
+
+class _BoundedTls(_Bounded, http.client.HTTPSConnection):
+    pass
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, asked: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Bounded, asked)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, asked: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_BoundedTls, asked)
+
+
+def _end(connection: socket.socket) -> None:
+    with connection, suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def _get(
     name: Name, url: str, headers: Mapping[str, str], limit: int = _MANIFEST_LIMIT
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers by names in lower case, and body. Fault."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    opener = urllib.request.build_opener(_NoRedirect, _Http, _Https)
     try:
         try:
             answer = opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=_TIMEOUT)  # noqa: S310

@@ -4,7 +4,9 @@ import asyncio
 import io
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from codeyard.artifacts import BlobStore, Digest, Entry, Kind
@@ -19,6 +21,7 @@ from codeyard.pipelines.actions.repositories import Repositories
 
 PROVIDER = "ECR"
 _FILE = "imageDetail.json"
+_AT_ONCE = 16  # registries that are asked
 
 
 def nobody(_host: str) -> None:
@@ -30,6 +33,8 @@ class ImageAction:
 
     def __init__(self, repositories: Repositories, login: LoginFor = nobody) -> None:
         self._repositories, self._login = repositories, login
+        # Of their own: a registry that is slow, on purpose or not, must not hold up what else this process does.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "registries")
 
     async def run(self, work: Work) -> Outcome:
         """See Action. ActionFailed; Invalid: the repository's name cannot be."""
@@ -68,7 +73,8 @@ class ImageAction:
 
     async def _find(self, name: Name, repository: str, tag: str, pinned: str | None) -> Image:
         try:
-            return await asyncio.to_thread(image, name, pinned or tag, self._login(name.host))
+            asked = partial(image, name, pinned or tag, self._login(name.host))
+            return await asyncio.get_running_loop().run_in_executor(self._threads, asked)
         except NotFound:
             if pinned:
                 text = f"The image with digest {pinned[:80]} does not exist in the repository {repository}."
