@@ -23,6 +23,7 @@ from codeyard.ident import Owner
 _PR_SET_PDEATHSIG = 1
 _GOODBYE = 5  # seconds for one to end by itself
 _AGAIN, _AGAIN_AT_MOST = 0.5, 30.0  # seconds until one that ended is started again
+_DEPLOYED = 0o022  # what is deployed is for others to read, such as a web server
 _ENROLS_WITHIN = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ async def agent(config: Config, vault_secret: bytes, ending: asyncio.Event) -> A
 
     url = f"http://{config.listen}"
     await asyncio.to_thread(_moved, state / "agent.json", url)
-    async with _running([("agent", ("agent", "--state", str(state), "--server", url), environment)], ending):
+    wanted: _Wanted = ("agent", ("agent", "--state", str(state), "--server", url), environment)
+    async with _running([wanted], ending, _DEPLOYED):
         yield
 
 
@@ -79,8 +81,8 @@ _Wanted = tuple[str, tuple[str, ...], Callable[[], Mapping[str, str]]]
 
 
 @asynccontextmanager
-async def _running(wanted: list[_Wanted], ending: asyncio.Event) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(_keep_going(name, command, made, ending)) for name, command, made in wanted]
+async def _running(wanted: list[_Wanted], ending: asyncio.Event, umask: int = 0o077) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(_keep_going(*each, ending, umask)) for each in wanted]
     try:
         yield
     finally:
@@ -90,13 +92,17 @@ async def _running(wanted: list[_Wanted], ending: asyncio.Event) -> AsyncIterato
 
 
 async def _keep_going(
-    name: str, command: tuple[str, ...], environment: Callable[[], Mapping[str, str]], ending: asyncio.Event
+    name: str,
+    command: tuple[str, ...],
+    environment: Callable[[], Mapping[str, str]],
+    ending: asyncio.Event,
+    umask: int,
 ) -> None:
     pause = _AGAIN
     while not ending.is_set():
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "codeyard.cli.main", *command,
-            env=dict(environment()), stdin=asyncio.subprocess.DEVNULL,
+            env=dict(environment()), stdin=asyncio.subprocess.DEVNULL, umask=umask,
         )  # fmt: skip
         began = asyncio.get_running_loop().time()
         either = asyncio.ensure_future(process.wait()), asyncio.ensure_future(ending.wait())

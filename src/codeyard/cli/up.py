@@ -53,7 +53,7 @@ def _with(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
 @click.option("--workers", metavar="N", type=click.IntRange(0), help="Worker processes beside it; 0: it builds itself.")
 @_with(_URL, _EXECUTOR, _UNSAFE, _CPUS, _MEMORY, _LIMIT, _OVER)
 def up(data: Path | None, **given: Any) -> int:
-    """Serve CodeBuild's API and the console on this machine, and run its builds.
+    """Serve AWS's APIs and the console on this machine; run its builds and pipelines.
 
     Everything is kept in one directory. SIGTERM ends it and lets running builds go on; the next start finds them.
     Each setting is on docs/settings.md; CODEYARD_<NAME> sets it too.
