@@ -51,7 +51,10 @@ def test_the_secret_is_lost_when_the_stage_or_the_action_has_another_name() -> N
 
 def test_the_secret_is_not_sent_elsewhere_by_who_does_not_know_it() -> None:
     other_type = json.loads(json.dumps(telling(MASK)).replace('"version": "1"', '"version": "2"'))
+    elsewhere = telling(MASK)
+    elsewhere["stages"][1]["actions"][0]["region"] = "eu-west-1"
 
+    assert updated(telling(), elsewhere) == MASK
     assert updated(telling(), telling(MASK, url="https://thief")) == MASK
     assert updated(telling(), other_type) == MASK
 

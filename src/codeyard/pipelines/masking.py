@@ -55,14 +55,19 @@ def joined(shape: Shape, secrets: Mapping[str, str]) -> dict[str, Any]:
 
 def secret_values(stage: str, action: Action, secrets: Mapping[str, str]) -> dict[str, str]:
     """The secrets of one action by key. `action` is as it is stored: references in its values not replaced."""
-    return _found(stage, action.name, action.type, action.configuration, secrets)
+    return _found(stage, action.name, action.type, action.region, action.configuration, secrets)
 
 
 def _found(
-    stage: str, action: str, type: ActionType, configuration: Mapping[str, str], secrets: Mapping[str, str]
+    stage: str,
+    action: str,
+    type: ActionType,
+    region: str | None,
+    configuration: Mapping[str, str],
+    secrets: Mapping[str, str],
 ) -> dict[str, str]:
     hidden = [key for key, text in configuration.items() if text == MASK]
-    paths = {key: _path(stage, action, type, configuration, key) for key in hidden}
+    paths = {key: _path(stage, action, type, region, configuration, key) for key in hidden}
     return {key: secrets[path] for key, path in paths.items() if path in secrets}
 
 
@@ -74,13 +79,13 @@ def _parted(stage: str, action: Shape, catalogue: Catalogue) -> tuple[dict[str, 
     if not hidden:
         return dict(action), {}
     bare = {**configuration, **dict.fromkeys(hidden, MASK)}
-    own = {_path(stage, action["name"], type, bare, key): text for key, text in hidden.items()}
+    own = {_path(stage, action["name"], type, action.get("region"), bare, key): text for key, text in hidden.items()}
     return {**action, "configuration": bare}, own
 
 
 def _filled(stage: str, action: Shape, secrets: Mapping[str, str]) -> dict[str, Any]:
     configuration = action.get("configuration") or {}
-    found = _found(stage, action["name"], _type(action), configuration, secrets)
+    found = _found(stage, action["name"], _type(action), action.get("region"), configuration, secrets)
     return {**action, "configuration": {**configuration, **found}} if found else dict(action)
 
 
@@ -89,8 +94,11 @@ def _type(action: Shape) -> ActionType:
     return ActionType(kind["category"], kind["owner"], kind["provider"], kind["version"])
 
 
-def _path(stage: str, action: str, type: ActionType, configuration: Mapping[str, str], key: str) -> str:
-    """`stage/action/digest/key`: neither name can hold a slash, and the digest is of all values that are shown."""
+def _path(
+    stage: str, action: str, type: ActionType, region: str | None, configuration: Mapping[str, str], key: str
+) -> str:
+    """`stage/action/digest/key`: neither name can hold a slash, and the digest is of all values that are shown, and of
+    the region, whose workers are told the secret."""
     rest = sorted((name, text) for name, text in configuration.items() if text != MASK)
-    digest = hashlib.sha256(json.dumps([str(type), rest]).encode()).hexdigest()[:32]
+    digest = hashlib.sha256(json.dumps([str(type), region, rest]).encode()).hexdigest()[:32]
     return f"{stage}/{action}/{digest}/{key}"
