@@ -50,6 +50,7 @@ def show(pipeline: str, execution: str, name: str | None, to: Path | None, as_js
         why = "none of its actions made one." if name is None else "none of its actions made it."
         raise NotFound(what, why, f"See: codeyard pipeline status {pipeline} {execution}")
     widest = max(len(each["name"]) for each in found)
+    furthest = max(len(f"{each['stage']}/{each['action']}") for each in found)
     s3 = client("s3") if to is not None else None
     for each in found:
         target = _fetched(s3, each, to) if to is not None else None
@@ -57,7 +58,8 @@ def show(pipeline: str, execution: str, name: str | None, to: Path | None, as_js
             click.echo(json.dumps(each | ({"directory": str(target)} if target else {})))
         else:
             place = str(target) if target else f"s3://{each['bucket']}/{printable(each['key'])}"
-            click.echo(f"{each['name']:<{widest}}  {each['stage']}/{each['action']}  {place}")
+            maker = f"{each['stage']}/{each['action']}"
+            click.echo(f"{each['name']:<{widest}}  {maker:<{furthest}}  {place}")
 
 
 def _fetched(s3: Any, artifact: Artifact, to: Path) -> Path:

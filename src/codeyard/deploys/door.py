@@ -122,7 +122,8 @@ def _refusal(url: str, answer: http.client.HTTPResponse) -> CodeyardError:
     except (ValueError, KeyError, OSError, http.client.HTTPException):
         text = f"it answered {answer.status}"
     if answer.status == 401:
-        return Shut(f"server {url}", text, "Enrol this machine again, with a new token.")
+        fix = "Enrol this machine again: remove agent.json from its state directory, and give --server and a new token."
+        return Shut(f"server {url}", text, fix)
     kind = _KINDS.get(answer.status)
     if kind is None:
         return Unreachable(f"server {url}", text, "Try again later.")

@@ -204,7 +204,7 @@ class _Performance:
             told = await self._work.undo()
         except (CodeyardError, OSError) as error:
             told = f"Going back failed: {error}"
-        return f"{message} {told}".strip()
+        return f"{message.rstrip('.')}. {told}" if message and told else message or told
 
     async def _event(self, event: str) -> Ran:
         once = self._work.scripted(event)

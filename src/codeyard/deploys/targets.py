@@ -55,7 +55,7 @@ class Targets:
             found = await self._db.read(lambda tx: targets_table.find(tx, id))
         expected = "" if found is None or found.target.removed is not None else found.secret_hash
         if not hmac.compare_digest(expected, enrolment.hash_of(secret)) or found is None:
-            fix = "Enrol the machine again: codeyard agent --token."
+            fix = "The server's machine makes new tokens: codeyard agent token."
             raise Denied("this agent", "what it shows is nothing that was given, or the target was removed.", fix)
         return found.target
 
