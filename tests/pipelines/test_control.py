@@ -388,6 +388,18 @@ async def test_in_parallel_each_execution_has_a_token_of_its_own(lone: Site) -> 
     assert await code(lone.approve(tokens[0])) == "ApprovalAlreadyCompletedException"
 
 
+async def test_what_began_in_parallel_is_answered_after_the_mode_has_changed(lone: Site) -> None:
+    first = await lone.create(definition("PARALLEL", *ASKS))
+    second = await lone.start()
+    tokens = [await lone.token(each) for each in (first, second)]
+    await lone.update(definition("QUEUED", *ASKS))
+
+    for token in tokens:
+        await lone.approve(token)
+
+    assert [await lone.ended(each) for each in (first, second)] == ["Succeeded"] * 2
+
+
 async def test_answers_to_what_nobody_asked_are_refused(lone: Site) -> None:
     id = await lone.create(definition("QUEUED", *ASKS))
     token = await lone.token(id)

@@ -762,6 +762,20 @@ def test_what_runs_in_parallel_finishes_on_its_own_definition(then: str) -> None
     assert one.where("E1") == "Succeeded"
 
 
+def test_what_still_runs_in_parallel_is_no_stages_latest_among_those_that_take_turns() -> None:
+    one = OneLine(plan("PARALLEL", stage("Source", "a"), stage("Build", "b")))
+    one.start("E1")
+    one.update(plan("QUEUED", stage("Source", "a"), stage("Build", "b"), version=2))
+    one.start("E2")
+    one.ends("E2", "a")
+    one.ends("E2", "b", good=False)
+    one.ends("E1", "a")
+
+    one.retry("E2", "Build")
+
+    assert (one.where("E1"), one.where("E2")) == ("Build", "Build")
+
+
 def test_after_an_update_a_stage_is_locked_until_who_was_inside_has_ended() -> None:
     one = line_of("SUPERSEDED")
     one.start("E1")

@@ -269,11 +269,20 @@ class PipelineControl:
 
 def _with_token(tx: Tx, held: StoredPipeline, stage: str, action: str, token: str) -> StoredRun | None:
     """The run of this approval action that has the token; none if a later one asks anew."""
+    # Who waits is found by the live executions: it may be older than any number of others that were answered.
+    stages = (
+        each.execution.stages.get(stage) for each in executions_table.at_work(tx, held.owner, held.name, ()).values()
+    )
+    asked = (each.actions.get(action) for each in stages if each is not None)
+    waiting = [each.id for each in asked if each is not None and each.status is RunStatus.IN_PROGRESS]
+    for run in runs_table.these(tx, waiting).values():
+        if run.data.get("token") == token:
+            return runs_table.hold(tx, run.id)
     newer: set[str] = set()
     for run in runs_table.of_action(tx, held.owner, held.name, stage, action, limit=100):
         if run.data.get("token") == token:
             # Where executions take turns, whichever asked last is the one that counts.
             stale = run.execution in newer if held.line.mode is ExecutionMode.PARALLEL else bool(newer)
-            return None if stale else runs_table.hold(tx, run.id)
+            return None if stale else run
         newer.add(run.execution)
     return None

@@ -133,9 +133,8 @@ class Turn:
     def enter(self, execution: Execution) -> None:
         stage = self.stage_of(execution)
         gate = self.gate(stage.name)
-        if gate is not None:
-            holds = execution.mode is not ExecutionMode.PARALLEL
-            self.set_gate(gate, latest=execution.id, **({"holder": execution.id} if holds else {}))
+        if gate is not None and execution.mode is not ExecutionMode.PARALLEL:
+            self.set_gate(gate, holder=execution.id, latest=execution.id)
         if not execution.stages:
             self.tell(execution, "STARTED")
         self.tell(execution, "STARTED", stage.name)
