@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event as sa_event
 
 from codeyard.artifacts import Digest
 from codeyard.aws import Refused
-from codeyard.deploys import EventStatus, Kind, targets_table
+from codeyard.deploys import EventStatus, Kind, table, targets_table
 from codeyard.deploys.control import DeployControl
 from codeyard.deploys.model import (
     ROLLBACK,
@@ -293,3 +294,54 @@ async def test_two_servers_that_hear_the_same_end_decide_once(database: SqlDatab
     found = await one.get(OWNER, first.id)
     assert (found.status, statuses(found)) == (Status.SUCCEEDED, ["Succeeded"] * 4)
     assert all(isinstance(each, DeploymentTarget) for each in found.targets)
+
+
+async def test_a_group_that_is_deleted_takes_what_was_created_meanwhile_with_it(database: SqlDatabase) -> None:
+    """Two transactions at once: the one that deletes waits for the one that creates, and not the other way round."""
+    if database.dialect == "sqlite":
+        return  # one writer at a time
+    await enrolled(database, 1)
+    control = DeployControl(database, Clock())
+    first = await control.create(request())
+    with database.engine.begin() as tx:
+        table.hold_line(tx, "g1")
+        deleting = asyncio.create_task(database.write(lambda tx: table.delete_group(tx, "g1")))
+        await asyncio.sleep(0.3)
+        table.insert(tx, Deployment("d-BBBBBBBBB", request(), NOW, Status.QUEUED), None)
+    await deleting
+
+    assert await database.read(lambda tx: table.load(tx, first.id)) is None
+    assert await database.read(lambda tx: table.load(tx, "d-BBBBBBBBB")) is None
+
+
+async def test_the_line_of_a_group_that_is_deleted_meanwhile_is_made_anew(database: SqlDatabase) -> None:
+    if database.dialect == "sqlite":
+        return  # one writer at a time
+    await database.write(lambda tx: table.hold_line(tx, "g1"))
+    with database.engine.begin() as tx:
+        table.hold_line(tx, "g1")
+        holding = asyncio.create_task(database.write(lambda tx: table.hold_line(tx, "g1")))
+        await asyncio.sleep(0.3)
+        table.delete_group(tx, "g1")
+
+    assert await holding == table.Line("g1")
+
+
+def test_what_a_sweep_asks_goes_by_an_index(database: SqlDatabase) -> None:
+    asked: list[tuple[str, Any]] = []
+    explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        asked.append((statement, parameters))
+
+    with database.engine.connect() as tx:
+        if database.dialect == "postgresql":
+            tx.exec_driver_sql("SET enable_seqscan = off")
+        sa_event.listen(tx, "before_cursor_execute", note)
+        table.under_way(tx)
+        sa_event.remove(tx, "before_cursor_execute", note)
+        statement, parameters = asked[-1]
+        plan = "\n".join(str(row[-1]) for row in tx.exec_driver_sql(explain + statement, parameters))
+
+    assert "SCAN deployment_targets" not in plan
+    assert "Seq Scan on deployment_targets" not in plan

@@ -44,7 +44,6 @@ from codeyard.store import Tx, metadata
 
 PAGE = 100
 _SOME = 500
-_MINE = 400  # ids in one statement
 
 deployments = Table(
     "deployments",
@@ -119,8 +118,10 @@ class UnderWay:
 def hold_line(tx: Tx, group_id: str) -> Line:
     """The line, made if need be, which nobody else changes before the transaction ends."""
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    tx.execute(insert(lines).values(group_id=group_id).on_conflict_do_nothing())
-    row = tx.execute(select(lines).where(lines.c.group_id == group_id).with_for_update()).one()
+    row = None
+    while row is None:  # whoever held it may have deleted it
+        tx.execute(insert(lines).values(group_id=group_id).on_conflict_do_nothing())
+        row = tx.execute(select(lines).where(lines.c.group_id == group_id).with_for_update()).first()
     return Line(row.group_id, row.in_flight, row.last_attempted, row.last_successful)
 
 
@@ -138,7 +139,8 @@ def put_line(tx: Tx, now: Line) -> None:
 
 
 def delete_group(tx: Tx, group_id: str) -> None:
-    """The line of a group, and its deployments with their targets."""
+    """The line of a group, and its deployments with their targets: also those that are created at this moment."""
+    hold_line(tx, group_id)
     mine = select(_c.id).where(_c.group_id == group_id)
     tx.execute(deployment_targets.delete().where(_t.deployment.in_(mine)))
     tx.execute(deployments.delete().where(_c.group_id == group_id))
@@ -245,11 +247,12 @@ def assigned(tx: Tx, target: str) -> tuple[Deployment, ...]:
 
 def under_way(tx: Tx) -> tuple[UnderWay, ...]:
     """All targets that work on a deployment in flight."""
+    flying = select(_c.id).where(_in(Status.IN_PROGRESS))
     query = (
         select(_t.deployment, _t.target, _t.updated, _t.event_began, enrolled.c.heard, enrolled.c.removed)
-        .join(deployments, _c.id == _t.deployment)
         .join(enrolled, enrolled.c.id == _t.target, isouter=True)
-        .where(_in(Status.IN_PROGRESS), _t.status == TargetStatus.IN_PROGRESS.value)
+        # No join: SQLite would go through the targets of all deployments that there ever were.
+        .where(_t.deployment.in_(flying), _t.status == TargetStatus.IN_PROGRESS.value)
     )
     return tuple(
         UnderWay(
