@@ -146,12 +146,12 @@ async def test_a_result_is_kept_with_its_job(database: SqlDatabase) -> None:
     assert found.result == result
 
 
-async def test_old_jobs_are_forgotten(database: SqlDatabase) -> None:
-    await put(database, stored("old", 0, deadline=NOON), stored("new", 1))
+async def test_old_jobs_are_forgotten_some_at_a_time_until_none_is_left(database: SqlDatabase) -> None:
+    await put(database, *(stored(f"old-{number}", number, deadline=NOON) for number in range(120)), stored("new", 120))
     cut = NOON + timedelta(seconds=1)
-    before = await database.read(lambda tx: jobs_table.any_old(tx, cut))
-    await database.write(lambda tx: jobs_table.forget(tx, cut))
 
-    assert before
-    assert not await database.read(lambda tx: jobs_table.any_old(tx, cut))
+    more = [await database.write(lambda tx: jobs_table.forget(tx, cut)) for _ in range(2)]
+
+    assert more == [True, False]
+    assert await get(database, "old-0") is None
     assert await get(database, "new") is not None

@@ -159,11 +159,9 @@ class _Made:
     async def _tidy(self) -> None:
         at = now()
 
-        def work(tx: Tx) -> None:
-            jobs_table.forget(tx, at - _JOBS_KEPT)
-            outbox_table.forget(tx, at - _EVENTS_KEPT)
-
-        await self._db.write(work)
+        while await self._db.write(lambda tx: jobs_table.forget(tx, at - _JOBS_KEPT)):
+            pass
+        await self._db.write(lambda tx: outbox_table.forget(tx, at - _EVENTS_KEPT))
 
     # ── what acts ──
 

@@ -145,15 +145,10 @@ def end(tx: Tx, run: str) -> None:
     tx.execute(_END, {"of": run})
 
 
-def any_old(tx: Tx, before: datetime) -> bool:
-    """Whether there are some whose time was over before this moment."""
-    return tx.execute(select(_c.id).where(_c.deadline < _microseconds(before)).limit(1)).first() is not None
-
-
-def forget(tx: Tx, before: datetime) -> None:
-    """Drop some of those whose time was over before this moment."""
+def forget(tx: Tx, before: datetime) -> bool:
+    """Drop some of those whose time was over before this moment. Whether there may be more."""
     old = select(_c.id).where(_c.deadline < _microseconds(before)).limit(_AT_ONCE)
-    tx.execute(table.delete().where(_c.id.in_(old)))
+    return tx.execute(table.delete().where(_c.id.in_(old))).rowcount == _AT_ONCE
 
 
 def _save(tx: Tx, job: Job) -> None:
