@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from codeyard.aws import Refused
+from codeyard.pipelines import runs_table
 from codeyard.pipelines.actions import Outcome, Revision, Work
 from codeyard.store.engine import SqlDatabase
 from tests.databases import database, opened
@@ -441,6 +443,26 @@ async def test_what_is_abandoned_is_let_go_of(lone: Site) -> None:
     assert (await lone.run(id, "b")).status.value == "Abandoned"
     stopping = [e["detail"] for e in await lone.events() if e["detail"]["state"] == "STOPPING"]
     assert stopping[0]["stop-execution-comments"] == "enough"
+
+
+async def test_what_an_action_says_as_it_is_abandoned_is_kept(site: Site) -> None:
+    if site.db.dialect == "sqlite":  # type: ignore[attr-defined]
+        return  # one writer at a time
+    hold = Hold()
+    site.script["b"] = hold
+    id = await site.create(definition("SUPERSEDED", *SIMPLE))
+    await site.until(lambda: _came(hold))
+
+    with site.db.engine.begin() as tx:  # type: ignore[attr-defined]
+        run = runs_table.hold(tx, hold.runs[0])
+        assert run is not None
+        runs_table.save(tx, replace(run, data={**run.data, "external_id": "there"}))
+        stopping = asyncio.create_task(site.stop(id, abandon=True))
+        await asyncio.sleep(0.3)
+    await stopping
+
+    after = await site.run(id, "b")
+    assert (after.status.value, after.data.get("external_id")) == ("Abandoned", "there")
 
 
 @pytest.mark.parametrize(("mode", "end"), [("SUPERSEDED", "Cancelled"), ("PARALLEL", "Succeeded")])

@@ -175,7 +175,10 @@ class _Written:
 
     def _abandon(self, after: Line, effects: tuple[Effect, ...]) -> tuple[str, ...]:
         ids = tuple(each.run for each in effects if isinstance(each, AbandonRun))
-        for run in runs_table.these(self._tx, ids).values():
+        for id in ids:
+            run = runs_table.hold(self._tx, id)  # what its action says at this moment is not written over
+            if run is None:
+                continue
             ended = replace(run, status=RunStatus.ABANDONED, updated=self._now)
             runs_table.save(self._tx, ended)
             jobs_table.end(self._tx, run.id)
