@@ -16,6 +16,7 @@ from codeyard.app.first_start import server_id
 from codeyard.app.notifying import Notifier
 from codeyard.app.outside import Outside
 from codeyard.app.parts import Parts, build_url, now, public_url
+from codeyard.app.tagging import TypeTags, WebhookTags
 from codeyard.app.telling import Telling
 from codeyard.aws import Refused, Service
 from codeyard.aws.policy import Asker
@@ -31,7 +32,6 @@ from codeyard.pipelines import (
     outbox_table,
     pipelines_table,
     runs_table,
-    webhooks_table,
 )
 from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Place, Work
 from codeyard.pipelines.actions.approval import ApprovalAction
@@ -336,7 +336,7 @@ class _Made:
 
     def _service(self) -> Service:
         parts, pages = self._parts, self._parts.pages
-        tagged: Mapping[str, Tagged] = {"actiontype": _TypeTags(), "webhook": _WebhookTags()}
+        tagged: Mapping[str, Tagged] = {"actiontype": TypeTags(), "webhook": WebhookTags()}
         pipelines = PipelineOperations(
             self._db, self._control, parts.identities, self._assumable, custom_types_table.catalogue, self._sealer,
             pages, now, tagged,
@@ -385,32 +385,3 @@ def _used(tx: Tx, owner: Owner, type: ActionType) -> bool:
         if plan is not None and any(action.type == type for stage in plan.stages for action in stage.actions):
             return True
     return False
-
-
-class _TypeTags:
-    """Tags of custom action types, whose name in an ARN is owner/category/provider/version."""
-
-    def tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
-        type = self._type(name)
-        return None if type is None else custom_types_table.tags_of(tx, owner, type)
-
-    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
-        type = self._type(name)
-        if type is not None:
-            gone = set(custom_types_table.tags_of(tx, owner, type) or {}) - set(tags)
-            custom_types_table.remove_tags(tx, owner, type, gone)
-            custom_types_table.put_tags(tx, owner, type, tags)
-
-    @staticmethod
-    def _type(name: str) -> ActionType | None:
-        parts = name.split("/")
-        return ActionType(parts[1], parts[0], parts[2], parts[3]) if len(parts) == 4 else None
-
-
-class _WebhookTags:
-    def tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
-        found = webhooks_table.find_webhook(tx, owner, name)
-        return None if found is None else found.tags
-
-    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
-        webhooks_table.set_webhook_tags(tx, owner, name, tags)
