@@ -22,6 +22,7 @@ from codeyard.pipelines.actions.importing import tree_of
 
 # The request of a deployment to an application's group, of a tree and with a description. Refused.
 GroupRequest = Callable[[Owner, str, str, Digest, str], Awaitable[DeploymentRequest]]
+_LINE = 300  # characters of what a failed script printed last
 # Our keys → the options that targets know.
 _OPTIONS = {
     "Path": "path",
@@ -124,7 +125,9 @@ def _why(ended: Deployment) -> str:
     for target in ended.targets:
         event = next((each for each in target.events if each.status == "Failed"), None)
         if event is not None:
-            told.append(f"{target.name}: {event.name}: {event.message}")
+            printed = event.log_tail.strip().rpartition("\n")[2][-_LINE:]
+            last = f" ({printed})" if printed and printed not in event.message else ""
+            told.append(f"{target.name}: {event.name}: {event.message.rstrip('.')}{last}")
             break
         if target.message:
             told.append(f"{target.name}: {target.message}")
