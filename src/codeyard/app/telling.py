@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 from codeyard.app.outside import Outside
 from codeyard.errors import CodeyardError, Fault
@@ -24,7 +25,7 @@ OUTSIDE = "outside"
 _EVERY, _AT_MOST = 1.0, 60.0  # seconds between looks; and between tries that fail
 _BATCH = 100
 _PUT = 10  # entries of one PutEvents
-_LEASE = timedelta(seconds=30)
+_LEASE = timedelta(minutes=5)  # longer than sending _PUT events takes, each within _PATIENCE or by boto3's retries
 _SETTLED = timedelta(seconds=2)  # longer than a turn's transaction takes
 _PATIENCE = 10.0  # seconds for an answer
 _log = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ class Telling:
         for start in range(0, len(found), _PUT):
             await asyncio.to_thread(self._send, found[start : start + _PUT])
             last = found[min(start + _PUT, len(found)) - 1].number
-            await self._db.write(lambda tx, last=last: outbox_table.sent(tx, self._name, last))  # type: ignore[misc]
+            sent = partial(outbox_table.sent, name=self._name, number=last, until=self._now() + _LEASE)
+            if not await self._db.write(sent):
+                return False  # it took too long: another sends these
         return True
 
     def _send(self, events: Sequence[Told]) -> None:

@@ -86,9 +86,10 @@ def sender(tx: Tx, name: str, now: datetime, lease: timedelta) -> int | None:
     return int(row.sent)
 
 
-def sent(tx: Tx, name: str, number: int) -> None:
-    """All up to this one were sent on."""
-    tx.execute(senders.update().where(_s.id == _ONLY, _s.name == name).values(sent=number))
+def sent(tx: Tx, name: str, number: int, until: datetime) -> bool:
+    """All up to this one were sent on. Whether this process is still the one that sends: then it is until then."""
+    mine = senders.update().where(_s.id == _ONLY, _s.name == name)
+    return tx.execute(mine.values(sent=number, until=microseconds(until))).rowcount == 1
 
 
 def forget(tx: Tx, before: datetime) -> None:
