@@ -1,17 +1,18 @@
 """Executions from their start to their end: real rows, real runners, and clients that all come at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from codeyard.aws import Refused
 from codeyard.pipelines import runs_table
 from codeyard.pipelines.actions import Outcome, Revision, Work
+from codeyard.store import Database, Tx
 from codeyard.store.engine import SqlDatabase
 from tests.databases import database, opened
 from tests.pipelines.sites import (
@@ -32,6 +33,7 @@ from tests.pipelines.sites import (
 )
 
 __all__ = ["database"]
+T = TypeVar("T")
 MODES = ("SUPERSEDED", "QUEUED", "PARALLEL")
 ASKS = (stage("Source", act("s")), stage("Build", approval()), stage("Deploy", act("d")))
 
@@ -247,6 +249,37 @@ async def test_a_revision_that_is_put_twice_begins_one_execution(lone: Site) -> 
 
 
 # ── runners that die ──
+
+
+@dataclass
+class Forgetful:
+    """A database whose connection is lost in each commit: what was written is written again."""
+
+    db: Database
+    lost: bool = False
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        return await self.db.read(work)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        if self.lost:
+            await self.db.write(work)
+        return await self.db.write(work)
+
+
+async def test_what_was_written_is_not_written_twice_where_the_answer_was_lost(lone: Site) -> None:
+    lone.link.db = db = Forgetful(lone.db)
+    await lone.create(definition("SUPERSEDED", *SIMPLE))
+
+    db.lost = True
+    await lone.update(definition("SUPERSEDED", *SIMPLE))
+    id = await lone.start()
+    assert await lone.ended(id) == "Succeeded"
+    back = await lone.roll_back("Build", id)
+
+    assert await lone.ended(back) == "Succeeded"
+    assert (await lone.pipeline()).version == 2
+    assert (await lone.stored(back)).execution.number == 3
 
 
 async def test_another_process_goes_on_with_a_run_and_does_no_step_twice(site: Site) -> None:

@@ -101,6 +101,8 @@ class PipelineControl:
 
         def work(tx: Tx) -> Taken:
             held = self._taking.held(tx, owner, name)
+            if executions_table.load(tx, owner, name, id) is not None:  # the commit's answer was lost on the way
+                return Taken(held)
             if held.line.gate(stage) is None:
                 raise Refused("StageNotFoundException", f"The pipeline has no stage with name '{stage}'")
             self._check_target(tx, held, stage, target)

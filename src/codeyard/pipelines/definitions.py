@@ -61,6 +61,8 @@ class Definitions:
             held = self._taking.held(tx, owner, name)
             was = pipelines_table.version_of(tx, owner, name, held.version)
             assert was is not None
+            if was in made:  # the commit's answer was lost on the way
+                return Taken(held)
             version = make(tx, held, was)
             made.append(version)
             pipelines_table.add_version(tx, owner, name, version)
