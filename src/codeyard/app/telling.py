@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby
 
 from codeyard.app.outside import Outside
 from codeyard.errors import CodeyardError, Fault
@@ -78,12 +79,14 @@ class Telling:
 
     def _send(self, events: Sequence[Told]) -> None:
         if self._where == OUTSIDE:
-            self._put(events)
+            for _, same in groupby(events, lambda each: (each.event["account"], each.event["region"])):
+                self._put(tuple(same))
         else:
             for each in events:
                 self._post(json.dumps(each.event).encode())
 
     def _put(self, events: Sequence[Told]) -> None:
+        """Of one account and region, to the event bus there."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         first = events[0].event
