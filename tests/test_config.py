@@ -39,6 +39,11 @@ def test_a_value_of_another_kind_is_refused(tmp_path: Path, name: str, value: st
         Config.load(tmp_path, {}, {name: value})
 
 
+def test_a_bucket_without_its_endpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="bucket needs objects"):
+        Config.load(tmp_path, {}, {"CODEYARD_BUCKET": "s3://kept/here"})
+
+
 def test_a_setting_that_there_is_not_is_refused(tmp_path: Path) -> None:
     (tmp_path / "codeyard.toml").write_text("wrokers = 3\n")
 

@@ -176,6 +176,8 @@ def _mistakes(config: Config) -> list[str]:
             wrong.append(f"repositories, pair {number}, is not KEY=URL")
     if config.poll_sources and not 1 <= config.poll_sources <= 86_400:
         wrong.append(f"poll_sources {config.poll_sources} is neither 0 nor 1 to 86400 seconds")
+    if config.bucket and not config.objects:  # boto's own default would be AWS, with whatever keys are found
+        wrong.append("bucket needs objects: the S3 endpoint where it is, for AWS https://s3.REGION.amazonaws.com")
     counts = ("workers", "cpus", "memory", "builds", "account_limit")
     wrong += [f"{name} is below zero" for name in counts if getattr(config, name) < 0]
     seconds = ("lease", "poll")

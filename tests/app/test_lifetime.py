@@ -44,7 +44,7 @@ def config(**given: Any) -> Config:
 
 @given(
     st.fixed_dictionaries(
-        {},
+        {"objects": st.sampled_from(["http://127.0.0.1:9000", "https://s3.example"])},  # which `bucket` needs
         optional={
             "unsafe_process": st.booleans(),
             "privileged": st.booleans(),
@@ -59,7 +59,6 @@ def config(**given: Any) -> Config:
             "account": st.just("111122223333"),
             "region": st.just("eu-west-1"),
             "bucket": st.just("s3://bucket/prefix"),
-            "objects": st.just("http://127.0.0.1:9000"),
             "database": st.just("postgresql://me:p%40ss@127.0.0.1/name"),
             "vault_key": st.just("/keys/vault.key"),
         },
