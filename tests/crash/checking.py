@@ -98,7 +98,7 @@ def _artifact(yard: Yard, build: dict[str, Any]) -> str:
 # ── what is left ──
 
 
-def settled(yard: Yard, ids: list[str], seconds: float = 10.0) -> list[str]:
+def settled(yard: Yard, ids: list[str], seconds: float = 30.0) -> list[str]:
     """What is left of builds that ended, once there was so much time to clear up."""
     deadline = time.monotonic() + seconds
     while (wrong := _left(yard, ids)) and time.monotonic() < deadline:

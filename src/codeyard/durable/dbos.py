@@ -27,6 +27,7 @@ Body = Callable[[str, Steps], Awaitable[None]]
 _VERSION = "1"
 # Seconds between looks for what was left unfinished: at first, for so long, and then.
 _RECOVERING, _RECOVERS_FOR, _RECOVERED = 0.1, 30.0, 10.0
+_OVER = "over"  # the last step of each workflow
 _AGAIN = 5.0  # seconds until a body that broke begins again
 _AWAITED = 1.0  # seconds until a database that was away is tried again
 _BUSY = 20.0  # seconds for another process that writes
@@ -110,13 +111,20 @@ def _workflow(name: str, body: Body) -> Callable[[str], Coroutine[Any, Any, None
         steps = _DbosSteps()
         while True:
             try:
-                return await body(id, steps)
+                await body(id, steps)
+                # DBOS writes down that it is over once we return, and tries that once: not on a disk that is full.
+                await steps.step(_OVER, _nothing)
+                return
             except Exception:  # noqa: BLE001 - the next try may go better
                 # Never to DBOS, for which a workflow that raised is over, and its build would be waited for in vain.
                 _log.exception("workflow_broke name=%s id=%s", name, id)
             await asyncio.sleep(_AGAIN)
 
     return run
+
+
+async def _nothing() -> Answer:
+    return {}
 
 
 class _DbosSteps:
