@@ -171,14 +171,16 @@ class Places:
                 time.sleep(seconds)
 
     def _reaped(self, agent: Agent, number: int) -> None:
-        """bubblewrap may not have started it when it was to be killed."""
-        deadline = time.monotonic() + 20
-        while agent.lives() and time.monotonic() < deadline:
-            for pid in agent.pids():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            time.sleep(0.01)
-        agent.reap(1)
+        """bubblewrap may not have started it when it was to be killed. One that is asked to end may have an event to
+        end first, for longer than we wait: it is killed then."""
+        for each, seconds in ((number, 20), (signal.SIGKILL, 40)):
+            deadline = time.monotonic() + seconds
+            while agent.lives() and time.monotonic() < deadline:
+                for pid in agent.pids():
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, each)
+                time.sleep(0.01)
+        agent.reap()
 
     def _yard(self, name: str) -> tuple[Yard, str]:
         if name == "second":
