@@ -8,17 +8,9 @@ from hypothesis import strategies as st
 from codeyard.deploys import ErrorCode, EventReport, EventStatus
 from codeyard.deploys.model import Code, Deployment, DeploymentTarget, Error, RollbackEvent, Status, TargetStatus
 from codeyard.deploys.selection import Filter, Match, Selection
-from codeyard.deploys.stored import (
-    deployment_of,
-    microseconds,
-    progress_json,
-    request_json,
-    request_of,
-    target_json,
-    target_of,
-    time_of,
-)
+from codeyard.deploys.stored import deployment_of, progress_json, request_json, request_of, target_json, target_of
 from codeyard.deploys.waves import Minimum, Revision, Rule
+from codeyard.store.times import microseconds, time_of
 from tests.deploys.deployments import NOW, request
 
 texts = st.text(max_size=20)

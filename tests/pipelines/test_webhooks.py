@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.aws import Refused
+from codeyard.pipelines.tags import checked
 from codeyard.pipelines.webhooks import (
     Authentication,
     Filter,
@@ -14,7 +15,6 @@ from codeyard.pipelines.webhooks import (
     is_authentic,
     is_wanted,
     parse,
-    tags_of,
     to_json,
     to_wire,
 )
@@ -181,7 +181,7 @@ def test_all_filters_must_fit() -> None:
 )
 def test_tags_that_may_not_be_are_refused(tags: list[dict[str, str]], code: str) -> None:
     with pytest.raises(Refused) as refused:
-        tags_of(tags)
+        checked(tags)
 
     assert refused.value.code == code
 

@@ -4,7 +4,6 @@ The row changes in the transaction that changes a build, so the queue is asked w
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -29,8 +28,8 @@ from codeyard.builds.queue import Line
 from codeyard.builds.stored import Standing, StoredBuild
 from codeyard.ident import Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLAIMING = 0x636F6465  # of PostgreSQL's advisory locks: one worker at a time chooses
 _STARTING = 0x73746172
 
@@ -55,15 +54,6 @@ Index(
     sqlite_where=_c.waiting > 0, postgresql_where=_c.waiting > 0,
 )  # fmt: skip
 Index("ix_build_lines_running", _c.account, _c.region, sqlite_where=_c.running > 0, postgresql_where=_c.running > 0)
-
-
-def microseconds(at: datetime) -> int:
-    """Since 1970: how times are kept in columns."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def time_of(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
 
 
 def order(stored: StoredBuild) -> tuple[str, str, str]:

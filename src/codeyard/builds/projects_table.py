@@ -1,7 +1,6 @@
 """Projects, their build counters and their resource policies, in rows. Of each owner apart."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +22,7 @@ from codeyard.builds.project import Project, from_json, to_json
 from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds
 
 _ASCII = "C"  # PostgreSQL sorts text by the database's language, SQLite by its bytes; names are ASCII
 
@@ -172,11 +172,7 @@ def _beyond(column: Column[int], value: int | None, past: ColumnElement[bool], d
 def _row(project: Project) -> dict[str, object]:
     return {
         "name": project.name,
-        "created": _microseconds(project.created),
-        "last_modified": _microseconds(project.last_modified),
+        "created": microseconds(project.created),
+        "last_modified": microseconds(project.last_modified),
         "body": to_json(project),
     }
-
-
-def _microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)

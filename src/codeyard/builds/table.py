@@ -31,12 +31,12 @@ from sqlalchemy import (
 
 from codeyard.aws import Page
 from codeyard.builds import lines_table
-from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.builds.queue import Size, Waiting
 from codeyard.builds.stored import Standing, StoredBuild, parse, progress_json, request_json
 from codeyard.errors import Conflict, Invalid
 from codeyard.ident import BuildId, Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 PAGE = 100
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Index, PrimaryKeyConstraint, String, Table, select
 
-from codeyard.builds.lines_table import microseconds
 from codeyard.ident import Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds
 
 LIFE = timedelta(minutes=5)
 _AT_ONCE = 100

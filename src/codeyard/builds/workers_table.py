@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Row, String, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.builds.queue import Size
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 workers = Table(
     "build_workers",

@@ -7,10 +7,10 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Index, Row, String, Ta
 
 from codeyard.aws import Page
 from codeyard.deploys.model import Application, Group
-from codeyard.deploys.stored import microseconds, time_of
 from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 PAGE = 100
 

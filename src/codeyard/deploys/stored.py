@@ -1,7 +1,7 @@
 """Deployments and their targets as JSON, and back. Pure. What is written here is read by later versions too."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from codeyard.artifacts import Digest
@@ -19,17 +19,7 @@ from codeyard.deploys.model import (
 from codeyard.deploys.selection import selection_json, selection_of
 from codeyard.deploys.waves import Minimum, Revision, Rule
 from codeyard.ident import Owner
-
-
-def microseconds(at: datetime) -> int:
-    """Since 1970, exactly."""
-    since = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def time_of(microseconds: int) -> datetime:
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+from codeyard.store.times import microseconds, time_of
 
 
 def request_json(asked: DeploymentRequest) -> str:

@@ -27,20 +27,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from codeyard.aws import Page
 from codeyard.deploys.model import Deployment, DeploymentTarget, Status, TargetStatus
-from codeyard.deploys.stored import (
-    deployment_of,
-    microseconds,
-    progress_json,
-    request_json,
-    request_of,
-    target_json,
-    target_of,
-    time_of,
-)
+from codeyard.deploys.stored import deployment_of, progress_json, request_json, request_of, target_json, target_of
 from codeyard.deploys.targets_table import targets as enrolled
 from codeyard.errors import Conflict, Invalid
 from codeyard.ident import Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 PAGE = 100
 _SOME = 500

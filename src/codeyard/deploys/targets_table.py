@@ -11,10 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from codeyard.aws import Page
 from codeyard.deploys.model import Target
-from codeyard.deploys.stored import microseconds, time_of
 from codeyard.deploys.waves import Revision
 from codeyard.ident import Owner
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 PAGE = 100
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from codeyard.aws import Call, Page, Refused, Shape, operation
 from codeyard.aws.paging import Pages
@@ -12,11 +11,11 @@ from codeyard.pipelines import custom_types_table as table
 from codeyard.pipelines.action_types import ActionTypeSpec
 from codeyard.pipelines.custom_types_table import CUSTOM, Stored
 from codeyard.pipelines.model import ActionType
+from codeyard.pipelines.tags import checked
 from codeyard.store import Database, Duplicate, Tx
 
 Used = Callable[[Tx, Owner, ActionType], bool]  # whether a pipeline of the owner's has an action of this type
 LIMIT = 50  # custom action types of an account in a region (quotas)
-_TAGS = 50
 _PAGE = 100
 _ARN = re.compile(
     r"arn:aws[a-z-]*:codepipeline:([a-z0-9-]{1,30}):([0-9]{12}):(?i:actiontype):"
@@ -64,7 +63,7 @@ class ActionTypeOperations:
     @operation("CreateCustomActionType", _own_arn)
     async def create(self, call: Call) -> Shape:
         """A type that was deleted is restored by the same definition; the same once more changes nothing."""
-        spec, tags = action_types.created(call.input), checked_tags(call.input.get("tags") or ())
+        spec, tags = action_types.created(call.input), checked(call.input.get("tags") or ())
         try:
             made = await self._db.write(lambda tx: _created(tx, call.owner, Stored(spec, tags)))
         except Duplicate:  # somebody made it at this very moment
@@ -124,21 +123,6 @@ def page(specs: Iterable[ActionTypeSpec], after: str | None, size: int = _PAGE) 
     rest = [spec for spec in ordered if after is None or str(spec.id) > after]
     shown = rest[:size]
     return Page(tuple(shown), str(shown[-1].id) if len(rest) > size else None)
-
-
-def checked_tags(given: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The tags of a new resource. Refused: InvalidTagsException, TooManyTagsException."""
-    tags: dict[str, str] = {}
-    for tag in given:
-        if tag["key"].lower().startswith("aws:"):
-            text = f"Not allowed to modify system tags. System tags start with 'aws:'. msg=[{tag['key']}]"
-            raise Refused("InvalidTagsException", text)
-        if tag["key"] in tags:
-            raise Refused("InvalidTagsException", f"Tag keys must be unique: {tag['key']} occurs more than once.")
-        tags[tag["key"]] = tag["value"]
-    if len(tags) > _TAGS:
-        raise Refused("TooManyTagsException", f"A resource can have at most {_TAGS} tags.")
-    return tags
 
 
 def _created(tx: Tx, owner: Owner, made: Stored) -> Stored:

@@ -10,6 +10,7 @@ from codeyard.aws import Call, Identities, Refused, Shape, operation
 from codeyard.aws.paging import Pages
 from codeyard.ident import Owner
 from codeyard.pipelines import pipelines_table
+from codeyard.pipelines import tags as tags_rules
 from codeyard.pipelines.action_types import Catalogue
 from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.masking import separated
@@ -22,7 +23,6 @@ from codeyard.secrets.sealing import Key
 from codeyard.store import Database, Tx
 
 _PASSED_TO = {"iam:PassedToService": "codepipeline.amazonaws.com"}
-_TAGS = 50
 _STALE = "InvalidNextTokenException"
 MANY = 1000  # pipelines in a region (Quotas)
 
@@ -97,7 +97,7 @@ class PipelineOperations:
     @operation("CreatePipeline", named)
     async def create_pipeline(self, call: Call) -> Shape:
         owner, given = call.owner, call.input["pipeline"]
-        tags = _checked_tags(call.input.get("tags") or ())
+        tags = tags_rules.checked(call.input.get("tags") or ())
 
         def work(tx: Tx) -> tuple[Catalogue, int, bool]:
             there = pipelines_table.load(tx, owner, given["name"]) is not None
@@ -169,11 +169,11 @@ class PipelineOperations:
     @operation("TagResource", _resource_named)
     async def tag_resource(self, call: Call) -> Shape:
         kind, name = self._resource(call)
-        added = _checked_tags(call.input["tags"])
+        added = tags_rules.checked(call.input["tags"])
 
         def work(tx: Tx) -> None:
             tags = {**self._tags(tx, call.owner, kind, name), **added}
-            if len(tags) > _TAGS:
+            if len(tags) > tags_rules.MOST:
                 text = f"Tag limit exceeded for resource [{call.input['resourceArn']}]."
                 raise Refused("TooManyTagsException", text)
             self._put_tags(tx, call.owner, kind, name, tags)
@@ -248,19 +248,6 @@ def _current(tx: Tx, stored: StoredPipeline) -> StoredVersion:
     found = pipelines_table.version_of(tx, stored.owner, stored.name, stored.version)
     assert found is not None
     return found
-
-
-def _checked_tags(given: Any) -> dict[str, str]:
-    """Refused: InvalidTagsException, TooManyTagsException."""
-    tags = {each["key"]: each["value"] for each in given}
-    if len(tags) != len(given):
-        raise Refused("InvalidTagsException", "A tag key occurs twice")
-    if len(tags) > _TAGS:
-        raise Refused("TooManyTagsException", f"A resource has {_TAGS} tags at the most")
-    if any(key.lower().startswith("aws:") for key in tags):
-        text = "Not allowed to modify system tags. System tags start with 'aws:'."
-        raise Refused("InvalidTagsException", text)
-    return tags
 
 
 def _wire_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:

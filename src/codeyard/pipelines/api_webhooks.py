@@ -6,8 +6,9 @@ from typing import Any, Literal
 from codeyard.aws import Call, Refused, Shape, operation
 from codeyard.aws.paging import Pages
 from codeyard.ident import Owner
+from codeyard.pipelines import tags
 from codeyard.pipelines.stored_webhooks import Opened, StoredWebhooks
-from codeyard.pipelines.webhooks import parse, tags_of, to_wire, webhook_arn
+from codeyard.pipelines.webhooks import parse, to_wire, webhook_arn
 
 Target = Literal["exists", "no pipeline", "no action"]
 TargetExists = Callable[[Owner, str, str], Awaitable[Target]]
@@ -41,7 +42,7 @@ class WebhookOperations:
     @operation("PutWebhook", _put)
     async def put_webhook(self, call: Call) -> Shape:
         webhook = parse(call.input["webhook"])
-        tags = None if call.input.get("tags") is None else tags_of(call.input["tags"])
+        told = None if call.input.get("tags") is None else tags.checked(call.input["tags"])
         target = await self._target_exists(call.owner, webhook.pipeline, webhook.action)
         if target == "no pipeline":
             text = f"Account '{call.owner.account}' does not have a pipeline with name '{webhook.pipeline}'"
@@ -49,7 +50,7 @@ class WebhookOperations:
         if target == "no action":
             text = f"Pipeline '{webhook.pipeline}' has no action '{webhook.action}' in its first stage"
             raise Refused("ValidationException", text)
-        return {"webhook": self._item(call.owner, await self._webhooks.put(call.owner, webhook, tags))}
+        return {"webhook": self._item(call.owner, await self._webhooks.put(call.owner, webhook, told))}
 
     @operation("DeleteWebhook", _named)
     async def delete_webhook(self, call: Call) -> Shape:

@@ -21,11 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.ident import Owner
 from codeyard.pipelines.state import execution_json, parse_execution
 from codeyard.pipelines.stored import StoredExecution
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 executions = Table(
     "pipeline_executions",

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -30,8 +30,8 @@ from codeyard.pipelines.job_results import Result
 from codeyard.pipelines.jobs import OPEN, Doer, Job, Status
 from codeyard.pipelines.model import ActionType
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 100
 
 table = Table(
@@ -83,8 +83,8 @@ def insert(tx: Tx, stored: Stored) -> None:
         "doer": job.doer.value,
         "type": str(job.type),
         "queue": job.queue,
-        "created": _microseconds(job.created),
-        "deadline": _microseconds(job.deadline),
+        "created": microseconds(job.created),
+        "deadline": microseconds(job.deadline),
         "data": json.dumps(job_data.to_json(stored.about)),
         "continuation": None if job.continuation is None else json.dumps(job.continuation),
     }
@@ -122,7 +122,7 @@ def offer(
     """At most `most` jobs for a worker that polls, the oldest first, each with a new nonce.
 
     Workers that poll at the same moment are not given the same ones."""
-    at = _microseconds(now)
+    at = microseconds(now)
     mine = and_(_owned(owner), _c.type == str(type), _c.queue == queue, _c.due <= at, _c.deadline > at)
     query = select(table).where(mine).order_by(_c.due, _c.id).limit(most).with_for_update(skip_locked=True)
     given = [_stored(row) for row in tx.execute(query)]
@@ -147,7 +147,7 @@ def end(tx: Tx, run: str) -> None:
 
 def forget(tx: Tx, before: datetime) -> bool:
     """Drop some of those whose time was over before this moment. Whether there may be more."""
-    old = select(_c.id).where(_c.deadline < _microseconds(before)).limit(_AT_ONCE)
+    old = select(_c.id).where(_c.deadline < microseconds(before)).limit(_AT_ONCE)
     return tx.execute(table.delete().where(_c.id.in_(old))).rowcount == _AT_ONCE
 
 
@@ -160,9 +160,9 @@ def _state(job: Job) -> dict[str, Any]:
     due = jobs.due(job)
     return {
         "status": job.status.value,
-        "due": None if due is None else _microseconds(due),
+        "due": None if due is None else microseconds(due),
         "nonce": job.nonce,
-        "offered": None if job.offered is None else _microseconds(job.offered),
+        "offered": None if job.offered is None else microseconds(job.offered),
     }
 
 
@@ -178,13 +178,13 @@ def _stored(row: Row[Any]) -> Stored:
         number=row.number,
         doer=Doer(row.doer),
         type=ActionType(*row.type.split("/")),
-        created=_moment(row.created),
-        deadline=_moment(row.deadline),
+        created=time_of(row.created),
+        deadline=time_of(row.deadline),
         queue=row.queue,
         continuation=None if row.continuation is None else json.loads(row.continuation),
         status=Status(row.status),
         nonce=row.nonce,
-        offered=None if row.offered is None else _moment(row.offered),
+        offered=None if row.offered is None else time_of(row.offered),
     )
     result = None if row.result is None else job_results.from_json(json.loads(row.result))
     return Stored(Owner(row.account, row.region), job, job_data.from_json(json.loads(row.data)), result)
@@ -192,11 +192,3 @@ def _stored(row: Row[Any]) -> Stored:
 
 def _owned(owner: Owner) -> ColumnElement[bool]:
     return and_(_c.account == owner.account, _c.region == owner.region)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, func, select
 
-from codeyard.builds.lines_table import microseconds
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds
 
 events = Table(
     "pipeline_events",

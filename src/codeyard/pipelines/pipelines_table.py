@@ -21,11 +21,11 @@ from sqlalchemy import (
     select,
 )
 
-from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.ident import Owner
 from codeyard.pipelines.state import gates_json, parse_gates
 from codeyard.pipelines.stored import StoredPipeline, StoredVersion
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 pipelines = Table(
     "pipelines",

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, Row, String, Table, Text, and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.ident import Owner
 from codeyard.pipelines.changes import Begin, Seen, begin_shape, parse_begin
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 polls = Table(
     "pipeline_polls",

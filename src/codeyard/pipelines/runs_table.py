@@ -26,13 +26,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from codeyard.builds.lines_table import microseconds, time_of
 from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.pipelines.model import Moment
 from codeyard.pipelines.state import RunStatus
 from codeyard.pipelines.stored import StoredRun
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 runs = Table(
     "pipeline_runs",

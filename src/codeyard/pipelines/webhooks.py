@@ -21,7 +21,6 @@ from codeyard.secrets import Secret
 from codeyard.secrets.sealed import storable
 
 MOST_FILTERS = 5
-MOST_TAGS = 50
 REDACTED = "****"  # what ListWebhooks says of a SecretToken
 _CIDR = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([^{}]{1,100})\}")
@@ -86,22 +85,6 @@ def parse(definition: Shape) -> Webhook:
         addresses,
         None if token is None else Secret(token),
     )
-
-
-def tags_of(given: Iterable[Shape]) -> dict[str, str]:
-    """Of PutWebhook's tags. Refused: InvalidTags-, TooManyTagsException."""
-    tags: dict[str, str] = {}
-    for tag in given:
-        key, value = tag["key"], tag["value"]
-        if key.lower().startswith("aws:"):
-            text = "Not allowed to modify system tags. System tags start with 'aws:'."
-            raise Refused("InvalidTagsException", text)
-        if not key or not storable(key) or not storable(value):
-            raise Refused("InvalidTagsException", "A tag needs a key, and neither may have NUL or half characters.")
-        tags[key] = value
-    if len(tags) > MOST_TAGS:
-        raise Refused("TooManyTagsException", f"A webhook has at most {MOST_TAGS} tags.")
-    return tags
 
 
 def is_authentic(webhook: Webhook, body: bytes, headers: Mapping[str, str], client: str) -> bool:

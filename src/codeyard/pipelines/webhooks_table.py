@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -25,9 +25,9 @@ from sqlalchemy import (
 from codeyard.ident import Owner
 from codeyard.pipelines.webhooks import Authentication, Filter, from_json, to_json
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 _ASCII = "C"  # PostgreSQL sorts text by the database's language, SQLite by its bytes; names are ASCII
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 webhooks = Table(
     "pipeline_webhooks",
@@ -120,7 +120,7 @@ def remove_webhook(tx: Tx, owner: Owner, name: str) -> None:
 def mark_triggered(tx: Tx, owner: Owner, digest: str, at: datetime) -> None:
     """Its last request started the pipeline. A webhook that is gone, or was made anew, stays as it is."""
     there = and_(_of(owner), webhooks.c.digest == digest)
-    marks = {"last_triggered": _microseconds(at), "error_code": None, "error_message": None}
+    marks = {"last_triggered": microseconds(at), "error_code": None, "error_message": None}
     tx.execute(update(webhooks).where(there).values(**marks))
 
 
@@ -157,7 +157,7 @@ def _values(webhook: StoredWebhook) -> dict[str, object]:
         "key_id": webhook.key_id,
         "sealed": webhook.sealed,
         "tags": json.dumps(dict(webhook.tags)),
-        "last_triggered": None if webhook.last_triggered is None else _microseconds(webhook.last_triggered),
+        "last_triggered": None if webhook.last_triggered is None else microseconds(webhook.last_triggered),
         "error_code": webhook.error_code,
         "error_message": webhook.error_message,
     }
@@ -177,11 +177,7 @@ def _webhook(row: Row[Any]) -> StoredWebhook:
         row.key_id,
         bytes(row.sealed),
         json.loads(row.tags),
-        None if at is None else _EPOCH + timedelta(microseconds=at),
+        None if at is None else time_of(at),
         row.error_code,
         row.error_message,
     )
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
