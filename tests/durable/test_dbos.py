@@ -26,7 +26,8 @@ async def main():
     over = asyncio.Event()
 
     async def body(id, steps):
-        for name in ("one", "two", "three"):
+        names = ("three", "four") if what == "find one and two done" else ("one", "two", "three")
+        for name in () if what == "find all done" else names:
 
             async def work():
                 tell(f"{name} begins")
@@ -43,11 +44,12 @@ async def main():
 
     workflows = DbosWorkflows(url, os.environ["WHO"], {"story": body})
     await workflows.launch()
-    if what != "go on":
+    if what.startswith(("begin", "die")):
         await workflows.start("story", id)
         await workflows.start("story", id)
     try:
         await asyncio.wait_for(over.wait(), 20 if what == "begin" else 8)
+        await asyncio.sleep(1 if what.startswith("find") else 0)  # what comes after the body
     except TimeoutError:
         tell("nothing to do")
     os._exit(0)
@@ -113,6 +115,22 @@ def test_what_finished_before_the_death_is_answered_from_the_journal(tmp_path: P
     assert [line for line in told if line.endswith("begins")] == ["one begins", "two begins", "three begins"]
     assert told.count("two gave two [1, 2]") == 2
     assert told[-1] == "end"
+
+
+@pytest.mark.parametrize(("found", "begun"), [("find all done", []), ("find one and two done", ["three", "four"])])
+def test_a_body_that_finds_its_work_done_ends_without_those_steps(
+    tmp_path: Path, url: str, found: str, begun: list[str]
+) -> None:
+    """DBOS refuses another step of a number that is taken: such a workflow began again for ever."""
+    before = tell(tmp_path, url, "die after two")
+
+    ended = tell(tmp_path, url, found)
+    told = tell(tmp_path, url, "go on")
+
+    new = ended[len(before) :]
+    assert [line for line in new if line.endswith("begins")] == [f"{name} begins" for name in begun]
+    assert new[-1] == "end"
+    assert told[len(ended) :] == ["nothing to do"]
 
 
 def test_nobody_takes_up_what_another_began(tmp_path: Path, url: str) -> None:

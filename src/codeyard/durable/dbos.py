@@ -4,7 +4,8 @@ A process has a name (`executor_id`), the same each time it starts: what it left
 starts, in the event loop that called `launch`. What one process began, no other takes up: its sandboxes are there.
 
 DBOS numbers steps; ours have names. So the answers are kept by name for as long as a workflow runs, and a body that
-begins again after an error finds those that are done.
+begins again after an error finds those that are done; and a number that another step had is passed over, for a body
+that finds its work done by a process before leaves steps out.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, Serializer, SetWorkflowID
+from dbos import DBOS, Serializer, SetWorkflowID, error
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError
@@ -74,8 +75,8 @@ class DbosWorkflows:
             try:
                 DBOS.launch()
                 break
-            except DBAPIError as error:
-                _log.warning("journal_awaited error=%s", str(error.orig).partition("\n")[0])
+            except DBAPIError as away:
+                _log.warning("journal_awaited error=%s", str(away.orig).partition("\n")[0])
             DBOS.destroy(destroy_registry=True)  # half launched, it cannot be again
             await asyncio.sleep(_AWAITED)
             self._make()
@@ -134,8 +135,9 @@ class _DbosSteps:
         self._answers: dict[str, Answer] = {}
 
     async def step(self, name: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        if name not in self._answers:
-            self._answers[name] = await DBOS.run_step_async({"name": name}, _doing(work))
+        while name not in self._answers:
+            with suppress(error.DBOSUnexpectedStepError):  # told before `work` begins; the next try has the next number
+                self._answers[name] = await DBOS.run_step_async({"name": name}, _doing(work))
         return self._answers[name]
 
 
