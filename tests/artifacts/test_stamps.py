@@ -87,7 +87,7 @@ def test_saving_forgets_what_nobody_asked_for(tmp_path: Path) -> None:
     assert (third.get(OLD), third.get(other)) == (A, None)
 
 
-def test_saving_all_forgets_only_what_is_dropped(tmp_path: Path) -> None:
+def test_saving_all_forgets_only_what_files_had_before(tmp_path: Path) -> None:
     other = OLD._replace(inode=1)
     first = Stamps(tmp_path / "memory")
     first.note(OLD, A)
@@ -95,11 +95,12 @@ def test_saving_all_forgets_only_what_is_dropped(tmp_path: Path) -> None:
     first.save()
 
     second = Stamps(tmp_path / "memory")
-    second.drop(OLD)
+    second.renew(OLD, OLD._replace(changed=OLD.changed + 1), A)
     second.save_all()
 
     third = Stamps(tmp_path / "memory")
     assert (third.get(OLD), third.get(other)) == (None, B)
+    assert third.get(OLD._replace(changed=OLD.changed + 1)) == A
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"codeyard stamps 1\nanother boot id, long enough to be one\n"])

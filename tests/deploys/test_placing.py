@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from codeyard.artifacts import Digest, Tree
+from codeyard.artifacts import Tree
 from codeyard.artifacts.disk import DiskStore
 from codeyard.artifacts.scan import stamp
 from codeyard.artifacts.stamps import Stamps
 from codeyard.artifacts.transfer import everything, save_manifest, store_tree
 from codeyard.deploys import placing
 from codeyard.deploys.placing import Moved, Placed, Share
-from codeyard.errors import CodeyardError, Conflict, Fault
+from codeyard.errors import CodeyardError, Conflict
 from tests.artifacts.files import contents, lay
 
 
@@ -111,28 +111,6 @@ def test_what_killed_placements_left_is_removed(tmp_path: Path) -> None:
     placing.tidy(tmp_path / "nowhere")
 
     assert contents(tmp_path / "releases") == {"abc/keep": "1", ".other/keep": "2"}
-
-
-def test_a_manifest_is_kept_and_a_damaged_one_is_asked_for_again(tmp_path: Path, store: DiskStore) -> None:
-    tree = _tree(tmp_path, store, {"a": "1"})
-    folder = tmp_path / "manifests"
-    placing.manifest(tree.digest, store, folder)
-    (store.root / "blobs" / tree.digest[:2] / tree.digest[2:]).rename(tmp_path / "away")
-    kept = placing.manifest(tree.digest, store, folder)
-    (tmp_path / "away").rename(store.root / "blobs" / tree.digest[:2] / tree.digest[2:])
-    (folder / tree.digest).write_text("codeyard tree 1\n")
-
-    assert kept == placing.manifest(tree.digest, store, folder) == tree
-
-
-def test_a_manifest_that_was_altered_in_the_store_is_refused(tmp_path: Path, store: DiskStore) -> None:
-    tree = _tree(tmp_path, store, {"a": "1"})
-    blob = store.root / "blobs" / tree.digest[:2] / tree.digest[2:]
-    blob.chmod(0o644)
-    blob.write_bytes(blob.read_bytes().replace(b" a\0", b" b\0"))
-
-    with pytest.raises(Fault):
-        placing.manifest(Digest(tree.digest), store, tmp_path / "manifests")
 
 
 def test_many_files_are_placed_by_many_threads_while_others_remove_the_donor(tmp_path: Path, store: DiskStore) -> None:

@@ -280,10 +280,9 @@ class DiskStore:
             if error.errno in (errno.EMLINK, *CANNOT):
                 return False
             raise
-        self._known.drop(was)
         now = stamp(_status(place))
         if (now.size, now.modified) == (was.size, was.modified):  # only the new name has changed the change time
-            self._known.note_ours(now, digest)
+            self._known.renew(was, now, digest)
         return True
 
     def _copy(self, digest: Digest, name: str, directory: int, mode: int) -> None:

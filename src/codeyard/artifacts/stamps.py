@@ -52,11 +52,12 @@ class Stamps:
         """Remember a file that nobody but us can write to, however young it is."""
         self._fresh[_KEY.pack(*stamp)] = bytes.fromhex(digest)
 
-    def drop(self, stamp: Stamp) -> None:
-        """Forget a stamp that no file has any more."""
-        key = _KEY.pack(*stamp)
+    def renew(self, was: Stamp, now: Stamp, digest: Digest) -> None:
+        """Remember a file by the stamp it has now: no file has that which it had."""
+        key = _KEY.pack(*was)
         self._known.pop(key, None)
         self._fresh.pop(key, None)
+        self._fresh[_KEY.pack(*now)] = bytes.fromhex(digest)
 
     def save(self) -> None:
         """Keep what was noted or asked for; the rest is forgotten, for it is gone from the tree. Best effort: a

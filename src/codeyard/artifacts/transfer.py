@@ -89,9 +89,18 @@ def load_manifest(digest: Digest, store: BlobStore) -> Tree:
     return trees.parse(read(store, digest, trees.LIMIT))
 
 
-def place_tree(tree: Tree, store: BlobStore, destination: Path, *, holder: Holder = Holder.WRITER) -> None:
+def place_tree(
+    tree: Tree,
+    store: BlobStore,
+    destination: Path,
+    *,
+    holder: Holder = Holder.WRITER,
+    link: Callable[[Entry, int], bool] | None = None,
+) -> None:
     """Make `destination`, a new directory, with the files of `tree`, each checked. It appears whole or not at all:
-    it is made under another name beside its place, and renamed. Conflict if something is there already."""
+    it is made under another name beside its place, and renamed. Conflict if something is there already.
+
+    `link` is asked first to make a file in the open directory that is given; where it answers False, the store is."""
     with explained(f"making {destination}"):
         destination.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(destination) and not _is_empty_directory(destination):
@@ -99,7 +108,7 @@ def place_tree(tree: Tree, store: BlobStore, destination: Path, *, holder: Holde
         staging = destination.parent / f".{destination.name[:100]}.{os.urandom(4).hex()}.part"
         staging.mkdir()
     try:
-        _fill(tree.entries, store, staging, holder)
+        _fill(tree.entries, store, staging, holder, link)
         with explained(f"making {destination}"):
             try:
                 staging.rename(destination)  # over an empty directory too
@@ -277,13 +286,22 @@ def _digest(workspace: Workspace, pick: Pick, memory: Stamps | None) -> str:
 # ── out ──
 
 
-def _fill(entries: Iterable[Entry], store: BlobStore, root: Path, holder: Holder) -> None:
+def _fill(
+    entries: Sequence[Entry], store: BlobStore, root: Path, holder: Holder, link: Callable[[Entry, int], bool] | None
+) -> None:
     """Lay entries into a directory that we have just made."""
-    entries = tuple(entries)
     with explained(f"writing into {root}"):
         for place in trees.directories(entry.path for entry in entries):
             os.mkdir(f"{root}/{place}")  # noqa: PTH102 - a thousand of them; parents come first
+    if link is not None:
+        # In this thread: a second name takes the kernel so little that threads would mostly wait for each other.
+        with Workspace(root) as workspace:
+            entries = [entry for entry in entries if entry.digest is None or not link(entry, _above(entry, workspace))]
     _spread(entries, root, lambda entry, place: _make(entry, place, store, holder))
+
+
+def _above(entry: Entry, workspace: Workspace) -> int:
+    return workspace.directory(entry.path.rpartition("/")[0])
 
 
 def _is_directory(name: str, place: int) -> bool:
@@ -303,7 +321,7 @@ def _spread(entries: Iterable[Entry], root: Root, work: Callable[[Entry, int], N
     def one(batch: Sequence[Entry]) -> None:
         with Workspace(root) as workspace:
             for entry in batch:
-                work(entry, workspace.directory(entry.path.rpartition("/")[0]))
+                work(entry, _above(entry, workspace))
 
     for _ in _by_threads(one, _batches(entries)):
         pass

@@ -23,6 +23,7 @@ from codeyard.deploys import EVENTS, MAX_TEXT, Assignment, ErrorCode, EventRepor
 from codeyard.deploys.hooks import Ran, ScriptLog, kill_group
 from codeyard.deploys.inplace import InPlace
 from codeyard.deploys.journal import Journal
+from codeyard.deploys.manifests import Manifests
 from codeyard.deploys.release import Release
 from codeyard.deploys.work import Ground, Work, blocking
 from codeyard.errors import CodeyardError, Conflict, Fault
@@ -52,7 +53,8 @@ class Host:
     ) -> None:
         with explained(f"making {state}"):
             state.mkdir(parents=True, exist_ok=True)
-        self._ground = Ground(state, blobs, Stamps(state / "stamps"), flush, share_store)
+        manifests = Manifests(state / "manifests", blobs)
+        self._ground = Ground(state, blobs, manifests, Stamps(state / "stamps"), flush, share_store)
         self._now = now
         self._locks: dict[Path, asyncio.Lock] = {}
 

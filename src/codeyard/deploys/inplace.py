@@ -81,7 +81,7 @@ class InPlace:
     def _download(self) -> Ran:
         """Lay out the revision, where the archive of a killed attempt may be."""
         self._remove_old()
-        tree = _lifted(placing.manifest(self._assignment.tree, self._ground.blobs, self._ground.state / "manifests"))
+        tree = _lifted(self._ground.manifests.get(self._assignment.tree))
         with explained(f"making {self._directory}"):
             self._directory.mkdir(parents=True, exist_ok=True)
             placing.tidy(self._directory)
@@ -126,7 +126,7 @@ class InPlace:
             return []
         with suppress(CodeyardError, OSError):
             digest = Digest.parse((Path(before) / _TREE).read_text())
-            tree = placing.manifest(digest, self._ground.blobs, self._ground.state / "manifests")
+            tree = self._ground.manifests.get(digest)
             return [Placed(Path(before) / _ARCHIVE, _lifted(tree))]
         return []
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
-from codeyard.artifacts import Blob, BlobStore, Digest, Entry, Holder, Kind, Swept, Tree, read
-from codeyard.artifacts import tree as trees
+from codeyard.artifacts import Blob, BlobStore, Digest, Entry, Holder, Kind, Swept, Tree
 from codeyard.artifacts.copying import CANNOT, SMALL, write_all
 from codeyard.artifacts.failures import explained
 from codeyard.artifacts.patterns import Stamp
@@ -29,9 +28,8 @@ from codeyard.artifacts.removal import remove_tree
 from codeyard.artifacts.scan import Workspace, stamp
 from codeyard.artifacts.stamps import Stamps
 from codeyard.artifacts.transfer import place_tree, verify_tree
-from codeyard.errors import CodeyardError, Invalid
+from codeyard.errors import CodeyardError
 
-_MANIFESTS = 64  # kept on this machine; another can be had from the store
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXTRA = " does not belong to it"  # how `verify_tree` ends such a sentence
 # A write within the same tick of the file system's clock leaves the same times behind: 10 ms on Linux, but seconds
@@ -73,28 +71,6 @@ class Verdict:
     extra: tuple[str, ...]  # files that were added to it
 
 
-def manifest(digest: Digest, blobs: BlobStore, folder: Path) -> Tree:
-    """The tree of that digest: from `folder`, where it is kept for the next time, else from the store.
-
-    NotFound if the store does not have it; Fault or Invalid if it is damaged."""
-    kept = folder / digest
-    with suppress(OSError, Invalid):
-        tree = trees.parse(kept.read_bytes())
-        if tree.digest == digest:
-            os.utime(kept)
-            return tree
-    content = read(blobs, digest, trees.LIMIT)
-    tree = trees.parse(content)
-    with suppress(OSError):  # a machine without room for it asks the store again
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{os.urandom(8).hex()}"
-        draft.write_bytes(content)
-        draft.rename(kept)
-        for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-_MANIFESTS]:
-            old.unlink()
-    return tree
-
-
 def place(
     tree: Tree, blobs: BlobStore, destination: Path, donors: Sequence[Placed], memory: Stamps, *, share: Share
 ) -> Moved:
@@ -102,7 +78,7 @@ def place(
 
     Fault if a blob is damaged or there is no room; Conflict if something is there."""
     with Nearby(blobs, donors, memory, share) as nearby:
-        place_tree(tree, nearby, destination)
+        place_tree(tree, nearby, destination, link=nearby.link)
         nearby.remember()
     return nearby.moved
 
@@ -136,7 +112,9 @@ def tidy(directory: Path) -> None:
 
 
 class Nearby:
-    """A BlobStore whose `place` looks among donors before it asks the store behind. Use it with `with`."""
+    """A BlobStore whose `place` looks among donors before it asks the store behind. Use it with `with`.
+
+    `link` does so for files that need not even be read, and is for one thread."""
 
     def __init__(self, blobs: BlobStore, donors: Sequence[Placed], memory: Stamps, share: Share) -> None:
         self._blobs, self._memory = blobs, memory
@@ -199,16 +177,23 @@ class Nearby:
             if found.changed + (_COARSE_TICK_NS if coarse else _TICK_NS) < now:
                 self._memory.note_ours(found, digest)
 
+    def link(self, entry: Entry, directory: int) -> bool:
+        """Give a donor's file that is known to be sound its second name; whether it was done."""
+        if not self._shared or entry.digest is None:
+            return False
+        found = self._found.get((entry.digest, entry.kind))
+        if found is None or not self._linked(*found, entry.digest, entry.kind, entry.path, directory, read=False):
+            return False
+        self.moved.here += 1
+        return True
+
     def _from(self, found: tuple[Path, str], digest: Digest, kind: Kind, name: str, directory: int) -> bool:
         """Make the file of a donor's, if that is sound; whether it was made."""
+        if self._shared and self._linked(*found, digest, kind, name, directory, read=True):
+            return True
         root, path = found
         try:
-            workspace = self._workspace(root)
-            parent, _, donor = path.rpartition("/")
-            place = workspace.directory(parent)
-            if self._shared and self._linked(donor, place, workspace, path, digest, kind, name, directory):
-                return True
-            return self._copied(workspace, path, digest, kind, name, directory)
+            return self._copied(self._workspace(root), path, digest, kind, name, directory)
         except CodeyardError:  # the donor has changed: it is no donor
             return False
         except OSError as error:
@@ -218,34 +203,33 @@ class Nearby:
                 raise
 
     def _linked(
-        self,
-        donor: str,
-        place: int,
-        workspace: Workspace,
-        path: str,
-        digest: Digest,
-        kind: Kind,
-        name: str,
-        directory: int,
+        self, root: Path, path: str, digest: Digest, kind: Kind, name: str, directory: int, *, read: bool
     ) -> bool:
-        status = os.stat(donor, dir_fd=place, follow_symlinks=False)
-        was = stamp(status)
-        if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != _MODES[kind]:
-            return False
-        if self._memory.get(was) != digest and not _is(workspace, path, digest, was):
-            return False
+        """Of `name` the last part counts. `read`: a file that is not known is read, to find out."""
+        parent, _, donor = path.rpartition("/")
+        name = name.rpartition("/")[2]
         try:
-            os.link(donor, name, src_dir_fd=place, dst_dir_fd=directory, follow_symlinks=False)
-        except OSError as error:
-            if error.errno in (errno.EMLINK, errno.EACCES, *CANNOT):
+            workspace = self._workspace(root)
+            place = workspace.directory(parent)
+            status = os.stat(donor, dir_fd=place, follow_symlinks=False)
+            was = stamp(status)
+            if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != _MODES[kind]:
                 return False
-            raise
+            if self._memory.get(was) != digest and not (read and _is(workspace, path, digest, was)):
+                return False
+            os.link(donor, name, src_dir_fd=place, dst_dir_fd=directory, follow_symlinks=False)
+        except CodeyardError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EMLINK, errno.EACCES, *CANNOT):
+                return False
+            with explained(f"placing {name!r}"):
+                raise
         now = stamp(os.stat(name, dir_fd=directory, follow_symlinks=False))
         if now[:4] != was[:4]:  # only the change time may be another, by the new name
             os.unlink(name, dir_fd=directory)
             return False
-        self._memory.drop(was)
-        self._memory.note_ours(now, digest)
+        self._memory.renew(was, now, digest)
         return True
 
     def _copied(self, workspace: Workspace, path: str, digest: Digest, kind: Kind, name: str, directory: int) -> bool:
@@ -313,5 +297,4 @@ def _know_again(placed: Placed, before: dict[tuple[int, ...], Stamp], memory: St
     for entry, now in _statuses(placed):
         was = before.get(now[:4])
         if was is not None and was != now and entry.digest is not None:
-            memory.drop(was)
-            memory.note_ours(now, entry.digest)
+            memory.renew(was, now, entry.digest)

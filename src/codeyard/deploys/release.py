@@ -24,7 +24,7 @@ from codeyard.deploys.health import answer, is_address
 from codeyard.deploys.hooks import Ran, Script, ScriptLog, run_script
 from codeyard.deploys.placing import Placed, Share
 from codeyard.deploys.work import Ground, Notes, blocking
-from codeyard.errors import CodeyardError, Conflict, Fault, Invalid
+from codeyard.errors import Conflict, Fault, Invalid
 
 _NAME = re.compile("[0-9a-f]{16}", re.ASCII)
 _LINK = re.compile("releases/([0-9a-f]{16})", re.ASCII)
@@ -148,7 +148,7 @@ class Release:
 
     def _load(self) -> Tree:
         if self._tree is None:
-            self._tree = placing.manifest(self._assignment.tree, self._ground.blobs, self._ground.state / "manifests")
+            self._tree = self._ground.manifests.get(self._assignment.tree)
         return self._tree
 
     def _verify(self) -> Ran:
@@ -305,17 +305,11 @@ class Release:
             if len(found) == _DONORS or len(missing) <= enough:
                 break
             if directory not in found and _NAME.fullmatch(directory.name) and directory.is_dir():
-                tree = self._kept_manifest(directory.name)
+                tree = self._ground.manifests.find(directory.name)
                 if tree is not None:
                     found[directory] = Placed(directory, tree)
                     missing -= {entry.digest for entry in tree.entries}
         return list(found.values())
-
-    def _kept_manifest(self, name: str) -> Tree | None:
-        for path in (self._ground.state / "manifests").glob(f"{name}*"):
-            with suppress(CodeyardError, OSError):
-                return placing.manifest(Digest.parse(path.name), self._ground.blobs, path.parent)
-        return None
 
     def _prune(self) -> None:
         """Remove the releases that are the longest out of use; never the current one, nor that before it."""

@@ -9,6 +9,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from codeyard.artifacts import BlobStore
 from codeyard.artifacts.stamps import Stamps
 from codeyard.deploys.hooks import Ran, ScriptLog
+from codeyard.deploys.manifests import Manifests
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -20,6 +21,7 @@ class Ground:
 
     state: Path  # a directory that is ours alone
     blobs: BlobStore
+    manifests: Manifests  # of the trees in them
     memory: Stamps  # of all files placed on this host
     flush: bool  # whether a release is on the disk, and not only in the kernel's memory, before it is switched to
     share_store: bool  # whether a release's files may be the store's own
