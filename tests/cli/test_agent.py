@@ -114,3 +114,20 @@ def test_a_secret_that_others_can_read_is_not_used(tmp_path: Path, capsys: pytes
     assert run("agent", "--state", str(tmp_path)) == 2
     assert "chmod 600" in (said := capsys.readouterr().err)
     assert "s3cret" not in said
+
+
+def test_an_agent_that_has_enrolled_says_that_a_new_token_changes_nothing_and_what_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "agent.json"
+    file.touch(mode=0o600)
+    file.write_text('{"server": "http://example.com", "id": "x", "name": "web-1", "secret": "s3cret"}')
+    known = ("agent", "--state", str(tmp_path), "--name", "web-1")  # http to elsewhere: it ends before it asks
+
+    assert run(*known) == 2
+    assert "enrolled as web-1 already" not in capsys.readouterr().err
+    assert run(*known, "--token", "t0ken", "--tag", "role=db") == 2
+    said = capsys.readouterr().err
+    assert "warning: this machine has enrolled as web-1 already: the token, --tag changed nothing." in said
+    assert f"codeyard agents remove web-1, then remove {file} and start" in said
+    assert "t0ken" not in said

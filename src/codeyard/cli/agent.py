@@ -71,6 +71,7 @@ def agent(
         if server is not None and server.rstrip("/") != known["server"]:
             fix = f"Leave --server out, or enrol anew with another --state; it is kept in {directory}."
             raise Invalid(f"server {server}", f"this machine has enrolled with {known['server']}.", fix)
+        _say_unused(directory, known, token or token_file or os.environ.get("CODEYARD_AGENT_TOKEN"), name, tags)
     else:
         if server is None:
             raise Invalid("--server", "this machine has not enrolled yet.", "Say with which: --server https://HOST")
@@ -136,6 +137,17 @@ def remove_command(name: str) -> None:
 
 
 # ── this machine ──
+
+
+def _say_unused(directory: Path, known: _Fields, token: object, name: str | None, tags: tuple[str, ...]) -> None:
+    """What is for enrolling only changes nothing here, which is no error: a service's unit may give it each time."""
+    given = {"the token": token, "--name": name not in (None, known["name"]), "--tag": tags}
+    if unused := [what for what, is_given in given.items() if is_given]:
+        click.echo(
+            f"warning: this machine has enrolled as {known['name']} already: {', '.join(unused)} changed nothing. To "
+            f"enrol it anew: codeyard agents remove {known['name']}, then remove {directory / 'agent.json'} and start.",
+            err=True,
+        )
 
 
 def _host_name() -> str:
