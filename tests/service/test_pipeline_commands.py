@@ -160,6 +160,24 @@ def test_a_stage_goes_back_to_what_succeeded_there_before(server: Server, tmp_pa
     assert "no earlier execution succeeded there" in asked(server, "rollback", "back", "Live", code=2)
 
 
+def test_a_condition_that_failed_is_overridden(server: Server, tmp_path: Path) -> None:
+    asks = {"Variable": "#{codepipeline.PipelineExecutionId}", "Operator": "EQ", "Value": "none"}
+    kind = {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"}
+    rule = {"name": "Never", "configuration": asks, "ruleTypeId": kind}
+    guarded = definition("guarded", "Live")
+    guarded["stages"][1]["beforeEntry"] = {"conditions": [{"result": "FAIL", "rules": [rule]}]}
+    file = tmp_path / "guarded.json"
+    file.write_text(json.dumps(guarded))
+    asked(server, "create", str(file))
+    failed = asked(server, "status", "-f", "guarded", code=1)
+    asked(server, "override", "guarded", "Live")
+    until(lambda: "waits for approval" in asked(server, "status", "guarded"))
+
+    assert "Never" in failed
+    assert "no condition is seen there" in asked(server, "override", "guarded", "Live", code=2)
+    assert "ConditionNotOverridable" in asked(server, "override", "guarded", "Live", "--type", "on_success", code=2)
+
+
 def test_executions_of_parallel_mode_are_shown_and_approved_one_by_one(server: Server, tmp_path: Path) -> None:
     created(server, tmp_path, "many", "Live", mode="PARALLEL")
     second = asked(server, "start", "many").strip()

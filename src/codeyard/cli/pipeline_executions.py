@@ -1,4 +1,4 @@
-"""Commands for executions of pipelines: list, start, show and follow, stop, retry, roll back."""
+"""Commands for executions of pipelines: list, start, show and follow, stop, retry, override, roll back."""
 
 import json
 from typing import Any
@@ -134,6 +134,27 @@ def retry(
         id = questions.to_retry(asked, name, stage, execution)
         mode = "ALL_ACTIONS" if everything else "FAILED_ACTIONS"
         asked.retry_stage_execution(pipelineName=name, stageName=stage, pipelineExecutionId=id, retryMode=mode)
+        return _begun(asked, name, id, following, as_json, no_color)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("stage")
+@click.argument("execution", required=False)
+@click.option("--type", "kind", type=click.Choice(("BEFORE_ENTRY", "ON_SUCCESS"), case_sensitive=False),
+              help="Which condition.  [default: that failed, or is looked at]")  # fmt: skip
+@FOLLOW
+@JSON
+@NO_COLOR
+def override(
+    name: str, stage: str, execution: str | None, kind: str | None, following: bool, as_json: bool, no_color: bool
+) -> int:
+    """Let EXECUTION pass a condition of STAGE all the same: by default the one that is there now."""
+    with asking():
+        asked = client("codepipeline")
+        id, kind = questions.to_override(asked, name, stage, execution, kind)
+        where = {"pipelineName": name, "stageName": stage, "pipelineExecutionId": id}
+        asked.override_stage_condition(**where, conditionType=kind)
         return _begun(asked, name, id, following, as_json, no_color)
 
 

@@ -84,6 +84,22 @@ def to_retry(codepipeline: Any, name: str, stage: str, wanted: str | None) -> st
     raise Conflict(f"stage {stage} of {name}", "no execution failed there.", f"See: codeyard pipeline status {name}")
 
 
+def to_override(codepipeline: Any, name: str, stage: str, wanted: str | None, kind: str | None) -> tuple[str, str]:
+    """The execution, and the type of its condition: what is named, else what holds up the stage. NotFound, Conflict."""
+    state = stage_state(codepipeline, name, stage)
+    id = str(find_execution(codepipeline, name, wanted)["pipelineExecutionId"]) if wanted is not None else ""
+    shown = str(state.get("latestExecution", {}).get("pipelineExecutionId", ""))
+    conditions = {"BEFORE_ENTRY": "beforeEntryConditionState", "ON_SUCCESS": "onSuccessConditionState"}
+    stands = {each: state.get(member, {}).get("latestExecution", {}) for each, member in conditions.items()}
+    open_to = (each for each, latest in stands.items() if latest.get("status") in ("InProgress", "Failed"))
+    kind = kind or next(open_to, None) if id in ("", shown) else kind
+    if kind is None or not (id or shown):  # of PARALLEL mode the state has none
+        why = "no condition is seen there that failed, or is looked at."
+        fix = f"Say which: codeyard pipeline override {name} {stage} EXECUTION --type BEFORE_ENTRY, or ON_SUCCESS"
+        raise Conflict(f"stage {stage} of {name}", why, fix)
+    return id or shown, kind
+
+
 def to_go_back_to(codepipeline: Any, name: str, stage: str) -> str:
     """The execution that succeeded in the stage before the one whose work is there now. NotFound, Conflict.
 

@@ -15,6 +15,7 @@ from codeyard.cli.pipeline_executions import (
     JSON,
     bare,
     executions,
+    override,
     print_json,
     retry,
     rollback,
@@ -58,7 +59,7 @@ def pipeline() -> None:
     """
 
 
-for _command in (start, status, stop, retry, rollback, executions):
+for _command in (start, status, stop, retry, override, rollback, executions):
     pipeline.add_command(_command)
 
 
