@@ -282,6 +282,27 @@ async def test_what_was_written_is_not_written_twice_where_the_answer_was_lost(l
     assert (await lone.stored(back)).execution.number == 3
 
 
+async def test_what_was_asked_for_is_not_refused_where_the_answer_was_lost(lone: Site) -> None:
+    lone.link.db = Forgetful(lone.db, lost=True)
+    lone.script["check"] = badly
+    held = stage("Deploy", act("d"), beforeEntry=asking("FAIL", "check"))
+    id = await lone.create(definition("SUPERSEDED", ASKS[0], ASKS[1], held))
+
+    await lone.approve(await lone.token(id), approved=False)
+    await lone.ended(id)
+    await lone.retry(id, "Build")
+    await lone.approve(await lone.token(id))
+    assert await lone.ended(id) == "Failed"
+    await lone.override(id, "Deploy", "BEFORE_ENTRY")
+    assert await lone.ended(id) == "Succeeded"
+    await lone.stop(other := await lone.start(), abandon=True)
+    assert await lone.ended(other) == "Stopped"
+    put = (OWNER, NAME, "Source", "s", ("1", "a"))
+
+    assert [(await lone.control.put_revision(*put))[0] for _ in range(2)] == [True, False]
+    assert len(await lone.runs(id, "ask")) == 2
+
+
 async def test_another_process_goes_on_with_a_run_and_does_no_step_twice(site: Site) -> None:
     steps = Counted(("one", "two", "three"), stop_before="three")
     site.script["b"] = steps

@@ -79,30 +79,28 @@ class PipelineControl:
     async def stop(self, owner: Owner, name: str, id: str, *, abandon: bool, reason: str = "") -> None:
         """Refused: PipelineExecutionNotStoppable-, DuplicatedStopRequestException."""
 
-        def work(tx: Tx) -> Taken:
-            held = self._taking.held(tx, owner, name)
+        def work(tx: Tx, held: StoredPipeline) -> Taken:
             stored = executions_table.load(tx, owner, name, id)
             if stored is not None and stored.execution.live and reason:
                 executions_table.put(tx, replace(stored, facts={**stored.facts, "stop": reason}), new=False)
             return self._taking.take(tx, held, StopAsked(id, abandon))
 
-        await self._taking.turn(work)
+        await self._taking.once(owner, name, work)
 
     async def retry(self, owner: Owner, name: str, stage: str, id: str, mode: RetryMode) -> None:
-        await self._taking.turn(lambda tx: self._on(tx, owner, name, RetryAsked(id, stage, mode)))
+        asked = RetryAsked(id, stage, mode)
+        await self._taking.once(owner, name, lambda tx, held: self._taking.take(tx, held, asked))
 
     async def override(self, owner: Owner, name: str, stage: str, id: str, moment: Moment) -> None:
-        await self._taking.turn(lambda tx: self._on(tx, owner, name, OverrideAsked(id, stage, moment)))
+        asked = OverrideAsked(id, stage, moment)
+        await self._taking.once(owner, name, lambda tx, held: self._taking.take(tx, held, asked))
 
     async def roll_back(self, owner: Owner, name: str, stage: str, target: str, by: str) -> str:
         """The id of the execution that puts back what the target did in the stage. Refused."""
         id = str(uuid.uuid4())
         facts = {"trigger": Trigger("ManualRollback", by).shape}
 
-        def work(tx: Tx) -> Taken:
-            held = self._taking.held(tx, owner, name)
-            if executions_table.load(tx, owner, name, id) is not None:  # the commit's answer was lost on the way
-                return Taken(held)
+        def work(tx: Tx, held: StoredPipeline) -> Taken:
             if held.line.gate(stage) is None:
                 raise Refused("StageNotFoundException", f"The pipeline has no stage with name '{stage}'")
             self._check_target(tx, held, stage, target)
@@ -110,7 +108,7 @@ class PipelineControl:
             assert found is not None
             return self._taking.take(tx, held, RollbackAsked(id, stage, target), {**inherited(found.facts), **facts})
 
-        await self._taking.turn(work)
+        await self._taking.once(owner, name, work)
         return id
 
     async def set_transition(
@@ -155,7 +153,7 @@ class PipelineControl:
                 raise Refused("ActionNotFoundException", f"The stage has no action with name '{action}'")
             used = executions_table.used(tx, owner, name, token)
             if used is not None:
-                return (False, used[0]), None
+                return (used[0] == id, used[0]), None  # ours: the commit's answer was lost on the way
             executions_table.use(tx, owner, name, token, id, "")
             facts = {"trigger": Trigger("PutActionRevision", text).shape, **given_facts(plan, {}, required=False)}
             return (True, id), self._taking.take(tx, held, Started(id), facts)
@@ -172,8 +170,7 @@ class PipelineControl:
         """When the answer was taken; the first one counts. Refused: Invalid-, ApprovalAlreadyCompletedException …"""
         now = self._taking.now()
 
-        def work(tx: Tx) -> Taken:
-            held = self._taking.held(tx, owner, name)
+        def work(tx: Tx, held: StoredPipeline) -> Taken:
             version = pipelines_table.version_of(tx, owner, name, held.version)
             assert version is not None
             declared = parse(version.shape).stage(stage)
@@ -192,7 +189,7 @@ class PipelineControl:
             more = {"summary": summary, "updated_by": by, "answered": approved}
             return self._end(tx, held, run, error, more)
 
-        await self._taking.turn(work)
+        await self._taking.once(owner, name, work)
         return now
 
     async def end_run(
@@ -250,9 +247,6 @@ class PipelineControl:
             names = [each["name"] for each in run.data.get("outputs", ())]
             revisions = {**stored.facts.get("revisions", {}), run.name: {**revision, "artifacts": names}}
             executions_table.put(tx, replace(stored, facts={**stored.facts, "revisions": revisions}), new=False)
-
-    def _on(self, tx: Tx, owner: Owner, name: str, event: RetryAsked | OverrideAsked) -> Taken:
-        return self._taking.take(tx, self._taking.held(tx, owner, name), event)
 
     @staticmethod
     def _check_target(tx: Tx, held: StoredPipeline, stage: str, target: str) -> None:

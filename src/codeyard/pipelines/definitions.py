@@ -57,12 +57,9 @@ class Definitions:
         """The pipeline with a new version, which `make` makes of the pipeline and its version until now."""
         made: list[StoredVersion] = []
 
-        def work(tx: Tx) -> Taken:
-            held = self._taking.held(tx, owner, name)
+        def work(tx: Tx, held: StoredPipeline) -> Taken:
             was = pipelines_table.version_of(tx, owner, name, held.version)
             assert was is not None
-            if was in made:  # the commit's answer was lost on the way
-                return Taken(held)
             version = make(tx, held, was)
             made.append(version)
             pipelines_table.add_version(tx, owner, name, version)
@@ -70,7 +67,7 @@ class Definitions:
             pipelines_table.save(tx, held)
             return self._taking.take(tx, held, Updated(version.version))
 
-        taken = await self._taking.turn(work)
+        taken = await self._taking.once(owner, name, work)
         return taken.pipeline, made[-1]
 
     async def delete(self, owner: Owner, name: str) -> None:

@@ -1,5 +1,6 @@
 """Turns of pipelines, made in transactions, and the runner of this process told what came of them."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 
 from codeyard.errors import Conflict
 from codeyard.ident import Owner
-from codeyard.pipelines import pipelines_table
+from codeyard.pipelines import executions_table, pipelines_table
 from codeyard.pipelines.happenings import Event
 from codeyard.pipelines.runners import Runners
 from codeyard.pipelines.stored import StoredPipeline, StoredRun
@@ -24,6 +25,23 @@ class Taking:
 
     def __init__(self, db: Database, now: Callable[[], datetime], runners: Runners) -> None:
         self.db, self.now, self.runners = db, now, runners
+
+    async def once(self, owner: Owner, name: str, work: Callable[[Tx, StoredPipeline], Taken]) -> Taken:
+        """The turn that `work` makes of the pipeline, which is held. Refused.
+
+        Where the commit's answer is lost on the way, the database does the transaction again: that finds the token of
+        the first, and changes nothing.
+        """
+        token, made = f"turn-{uuid.uuid4()}", list[Taken]()
+
+        def whole(tx: Tx) -> Taken:
+            held = self.held(tx, owner, name)
+            if executions_table.used(tx, owner, name, token) is None:
+                executions_table.use(tx, owner, name, token, "", "")
+                made.append(work(tx, held))
+            return made[-1]
+
+        return await self.turn(whole)
 
     async def turn(self, work: Callable[[Tx], M]) -> M:
         """What the transaction gives, once it is written down and told."""
