@@ -90,6 +90,25 @@ def test_a_pipeline_is_driven_by_its_page(server: Server) -> None:
     assert "artifacts/" in own
 
 
+def test_an_execution_of_an_earlier_definition_is_shown_and_not_offered_to_go_back_to(server: Server) -> None:
+    definition = asking("changed", "Beta")
+    line, person = Line(server, definition), visitor(server)
+    first = line.newest()["pipelineExecutionId"]
+    for _ in range(2):
+        line.answer("Beta", "Approved")
+        until(lambda: line.newest()["status"] == "Succeeded")
+        line.api.update_pipeline(pipeline=definition)
+        line.api.start_pipeline_execution(name="changed")
+    line.answer("Beta", "Approved")
+    until(lambda: line.newest()["status"] == "Succeeded")
+    page = person.get(f"{line.page}/rollback?stage=Beta").text
+    refused = press(person, line, "rollback", stage="Beta", target=first)
+
+    assert re.findall(r'name="target" value="([^"]+)"', page) == [line.newest()["pipelineExecutionId"]]
+    assert re.findall(r"of version (\d): the definition has changed since", page) == ["2", "1"]
+    assert "PipelineExecutionOutdatedException" in refused[1]
+
+
 def test_transitions_are_shut_and_opened_with_a_reason(server: Server) -> None:
     line, person = Line(server, asking("doors", "Beta")), visitor(server)
     shut = press(person, line, "transition", stage="Beta", to="disable", reason="Freeze (ask ops)")

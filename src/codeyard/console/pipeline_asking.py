@@ -1,7 +1,7 @@
 """What the console asks of CodePipeline's API."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,15 @@ class PipelineAsking:
         page = await self._ask("ListPipelineExecutions", region, pipelineName=name, maxResults=HISTORY,
                                nextToken=after, filter=within)  # fmt: skip
         return Found(tuple(page.get("pipelineExecutionSummaries") or ()), page.get("nextToken"))
+
+    async def outdated(self, region: str, name: str, ids: Iterable[str]) -> Mapping[str, int]:
+        """By id the version of those of these executions that are not of the newest one."""
+        newest = (await self._ask("GetPipeline", region, name=name))["pipeline"].get("version")
+        found = await asyncio.gather(
+            *(self._ask("GetPipelineExecution", region, pipelineName=name, pipelineExecutionId=id) for id in ids)
+        )
+        ran = (each["pipelineExecution"] for each in found)
+        return {each["pipelineExecutionId"]: old for each in ran if (old := each.get("pipelineVersion")) != newest}
 
     async def mode_of(self, region: str, name: str) -> str:
         """The pipeline's execution mode."""

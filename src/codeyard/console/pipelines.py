@@ -125,8 +125,9 @@ class PipelinePages:
         found = await self.ask.executions(region, name, request.query_params.get("after"), stage)
         sight = Sight(self._at(), self.base_url)
         rows = [row for each in found.items if (row := execution_row(each, sight)).target is None]
-        given = self._given({"name": name, "stage": stage, "rows": rows, "next": found.next}, region, name)
-        return self.inside.page("pipeline_rollback.html", session, **given)
+        outdated = await self.ask.outdated(region, name, [row.id for row in rows])
+        given = {"name": name, "stage": stage, "rows": rows, "next": found.next, "outdated": outdated}
+        return self.inside.page("pipeline_rollback.html", session, **self._given(given, region, name))
 
     async def artifact(self, request: Request, session: Session) -> ASGIApp:
         region, name = _place(request)
