@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from bench.report import at, heading, line, ms
 from bench.serving import Server, serving
+from codeyard.cli.endpoint import console_link
 from codeyard.logs import Framing, Place
 from codeyard.logs.archive import ArchivedLog
 from codeyard.logs.files import LocalLogs
@@ -98,7 +99,7 @@ def _poll(server: Server, run: str) -> list[float]:
 
 def _watch(server: Server, build: str, delays: list[float]) -> None:
     """As a browser that looks at the build's page."""
-    address = urlsplit((server.data / "keys" / "console").read_text().strip())
+    address = urlsplit(console_link(server.data))
     connection = HTTPConnection(address.hostname or "", address.port, timeout=60)
     connection.request("GET", f"{address.path}?{address.query}")
     entered = connection.getresponse()

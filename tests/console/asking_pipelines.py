@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from codeyard.cli.endpoint import console_link
 from tests.console.yard import Visitor
 from tests.service.servers import Server, up
 
@@ -99,8 +100,7 @@ def until(found: Callable[[], Any], seconds: float = 60) -> Any:
 
 def login_path(server: Server) -> str:
     """The address that lets a browser in, without the host."""
-    link = (server.data / "keys" / "console").read_text().strip()
-    return "/console" + link.partition("/console")[2]
+    return "/console" + console_link(server.data).partition("/console")[2]
 
 
 def visitor(server: Server) -> Visitor:

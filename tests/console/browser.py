@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from codeyard.console.session import login_link
-from tests.console.yard import KEY, REGION
+from tests.console.yard import REGION, entry
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
@@ -158,7 +157,7 @@ def _high(descriptor: int) -> int:
 def opened(browser: Browser, url: str, path: str, width: int = 1280, dark: bool = False) -> None:
     """A page of the console, logged in, as wide as this."""
     browser.size(width, 900, dark)
-    browser.go(login_link(url, KEY))
+    browser.go(entry(url))
     browser.go(url + path)
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from codeyard.aws import Refused
-from codeyard.console.session import login_link
 from codeyard.console.stream import Limits
 from tests.console.coloured import LOG
-from tests.console.yard import KEY, NOW, REGION, Visitor, Yard, build, project, queued
+from tests.console.yard import NOW, REGION, Visitor, Yard, build, entry, project, queued
 
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -53,7 +52,7 @@ def test_without_a_session_no_log_is_given(yard: Yard) -> None:
 def test_the_link_lets_in_and_the_key_leaves_the_address(yard: Yard) -> None:
     with yard.served() as url:
         visitor = Visitor(url)
-        answer = visitor.get(login_link("", KEY))
+        answer = visitor.get(entry())
         inside = visitor.log_in().get(answer.headers["location"])
 
     assert (answer.status, answer.headers["location"]) == (303, "/console")
@@ -75,7 +74,7 @@ def test_a_wrong_key_does_not(yard: Yard) -> None:
 
 def test_the_form_takes_the_whole_link_and_goes_where_one_wanted_to(yard: Yard) -> None:
     with yard.served() as url:
-        answer = Visitor(url).post("/console/login", {"key": login_link(url, KEY), "next": "/console/builds"})
+        answer = Visitor(url).post("/console/login", {"key": entry(url), "next": "/console/builds"})
 
     assert (answer.status, answer.headers["location"]) == (303, "/console/builds")
 

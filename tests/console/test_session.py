@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.console.session import LIFETIME, Sessions, local_path, login_link
+from codeyard.console.session import LIFETIME, LINK_LIFETIME, Sessions, link_key, local_path, login_link
 
 KEY, OTHER = b"a" * 32, b"b" * 32
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -25,14 +25,19 @@ def value(header: str) -> str:
     return header.partition(";")[0].partition("=")[2]
 
 
-def test_the_link_that_is_printed_lets_in_and_so_does_its_key_alone() -> None:
-    sessions = Sessions(KEY, Clock(), False)
-    link = login_link("http://127.0.0.1:4599/", KEY)
+def test_the_link_that_is_printed_lets_in_for_twelve_hours_and_so_does_its_key_alone() -> None:
+    clock = Clock()
+    sessions = Sessions(KEY, clock, False)
+    link = login_link("http://127.0.0.1:4599/", link_key(KEY), NOON)
+    later = f"{int(NOON.timestamp()) + 10**6}.{link.rpartition('.')[2]}"
 
     assert link.startswith("http://127.0.0.1:4599/console/login?key=")
     assert sessions.admits(link.rpartition("=")[2])
     assert sessions.admits(f" {link}\n")
     assert not Sessions(OTHER, Clock(), False).admits(link)
+    assert not sessions.admits(later)
+    clock.moment += LINK_LIFETIME
+    assert not sessions.admits(link)
 
 
 @given(st.text(max_size=100))

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from codeyard.aws import Refused, Shape
 from codeyard.console.pages import console_app
-from codeyard.console.session import login_link
+from codeyard.console.session import link_key, login_link
 from codeyard.console.stream import Limits
 from codeyard.logs.files import LocalLogs
 from codeyard.logs.tail import Tail
@@ -28,6 +28,11 @@ NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 _PHASES = ("SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD",
            "UPLOAD_ARTIFACTS", "FINALIZING")  # fmt: skip
 _LENGTHS = (0, 3, 2, 4, 11, 1, 47, 2, 3, 1)
+
+
+def entry(url: str = "") -> str:
+    """The link that lets browsers in."""
+    return login_link(url, link_key(KEY), NOW)
 
 
 def phases(upto: str, start: datetime, failed: str | None = None, context: Shape | None = None) -> list[dict[str, Any]]:
@@ -242,7 +247,7 @@ class Visitor:
         self.url, self.cookie = url, cookie
 
     def log_in(self) -> "Visitor":
-        answer = self.get(login_link("", KEY))
+        answer = self.get(entry())
         self.cookie = answer.headers["set-cookie"].partition(";")[0]
         return self
 

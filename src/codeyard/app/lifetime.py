@@ -37,7 +37,7 @@ from codeyard.builds.sweeping import Sweeper
 from codeyard.builds.worker import Worker
 from codeyard.builds.workers_table import WorkerRow
 from codeyard.config import Config
-from codeyard.console.session import login_link
+from codeyard.console.session import link_key, login_link
 from codeyard.durable.dbos import DbosWorkflows
 from codeyard.errors import Denied, Invalid
 from codeyard.events import Event
@@ -163,9 +163,11 @@ async def _api(
     url = public_url(parts.config)
     told = {"url": url, "region": parts.config.region, "pid": os.getpid()}
     write_private(parts.config.data / "server.json", json.dumps(told))
-    link = login_link(url, console_key(parts)) if parts.config.console else None
-    if link is not None:
-        write_private(parts.config.data / "keys" / "console", link)
+    link = None
+    if parts.config.console:
+        key = link_key(console_key(parts))
+        write_private(parts.config.data / "keys" / "console", json.dumps({"url": url, "key": key}))
+        link = login_link(url, key, now())
     _greet(parts, url, env, link)
 
     def hang_up() -> None:
@@ -180,6 +182,7 @@ def _greet(parts: Parts, url: str, env: str, link: str | None) -> None:
     click.echo(f"Codeyard is up, with everything in {parts.config.data}")
     if link is not None:
         click.echo(f"  console  {link}")
+        click.echo(f"           the link lets browsers in for 12 hours; another one: {env} --console")
     click.echo(f"  API      {url}   (CodePipeline, CodeBuild, CodeDeploy, Logs, S3, Secrets Manager, SSM, IAM, STS)")
     click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,16 @@ def local_endpoint(data: Path) -> Endpoint:
 
 
 def console_link(data: Path) -> str:
-    """The address that opens the console of the server that keeps its things in `data`. NotFound, Denied."""
+    """A new address that opens the console of the server that keeps its things in `data`. NotFound, Denied."""
+    from codeyard.console.session import login_link
+
     try:
-        return (data / "keys" / "console").read_text()
+        told = json.loads((data / "keys" / "console").read_text())
+        return login_link(told["url"], told["key"], datetime.now(UTC))
     except PermissionError as error:
         why = f"{error.filename} is for its owner alone."
         raise Denied(f"the console of {data}", why, "Ask them for the link.") from None
-    except OSError:
+    except (OSError, ValueError, KeyError, TypeError):  # or the file is no server's
         raise NotFound(f"a console in {data}", "no server was started there.", _START) from None
 
 

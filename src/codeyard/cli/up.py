@@ -91,7 +91,9 @@ def _env(data: Path | None) -> str:
 @click.command()
 @_DATA
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object, not as shell commands.")
-@click.option("--console", is_flag=True, help="Print the link that opens the console, and nothing else.")
+@click.option(
+    "--console", is_flag=True, help="Print a link that opens the console, good for 12 hours, and nothing else."
+)
 def env(data: Path | None, as_json: bool, console: bool) -> None:
     """Print what makes any AWS client speak to the server that was started here: eval "$(codeyard env)"."""
     if console:

@@ -1,7 +1,8 @@
-"""Who may use the console: a browser that once had the login key, by a signed cookie.
+"""Who may use the console: a browser that once had a login link, by a signed cookie.
 
-The key is made of the server's own secret and stays the same, so that the link may be kept; a session ends twelve hours
-after it was last used. Nothing is stored: who has the secret makes and checks all of it.
+A link is good for twelve hours after it was made, a session ends twelve hours after it was last used. Nothing is
+stored: who has the server's own secret makes and checks all of it; who has the link key, which follows from it, makes
+links.
 """
 
 import hmac
@@ -14,7 +15,9 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qs, quote, urlsplit
 
 LIFETIME = timedelta(hours=12)
+LINK_LIFETIME = timedelta(hours=12)
 LOGIN = "/console/login"
+_LOGIN_KEY = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{43})")
 _COOKIE = re.compile(r"1\.([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 _LONGEST = 4096  # characters that anybody may send as a key
 
@@ -27,9 +30,16 @@ class Session:
     expires: datetime
 
 
-def login_link(base_url: str, session_key: bytes) -> str:
-    """The address that lets a browser in. Whoever has it may do all that the account's root may do in the console."""
-    return f"{base_url.rstrip('/')}{LOGIN}?key={_login_key(session_key)}"
+def link_key(session_key: bytes) -> str:
+    """What login links are made with; sessions cannot be made with it."""
+    return _signed(session_key, "login links", "")
+
+
+def login_link(base_url: str, made_with: str, now: datetime) -> str:
+    """The address that lets browsers in for LINK_LIFETIME, made with a link key. Whoever has it may do all that the
+    account's root may do in the console."""
+    expires = str(int((now + LINK_LIFETIME).timestamp()))
+    return f"{base_url.rstrip('/')}{LOGIN}?key={expires}.{_signed(made_with.encode(), 'login', expires)}"
 
 
 class Sessions:
@@ -37,18 +47,22 @@ class Sessions:
 
     def __init__(self, key: bytes, now: Callable[[], datetime], secure: bool) -> None:
         self._key, self._now, self._secure = key, now, secure
+        self._link_key = link_key(key).encode()
         # Cookies know no ports: two servers on one host must not overwrite each other's.
         name = f"codeyard-{_signed(key, 'cookie name', '')[:8]}"
         self.cookie = f"__Secure-{name}" if secure else name
 
     def admits(self, given: str) -> bool:
-        """Whether this is the login key, or a login link."""
+        """Whether this is a login link, or the key in it, and its time is not over."""
         if len(given) > _LONGEST:
             return False
         key = given.strip()
         if "key=" in key:
             key = parse_qs(urlsplit(key).query).get("key", [""])[0]
-        return _same(key, _login_key(self._key))
+        match = _LOGIN_KEY.fullmatch(key)
+        if match is None or not _same(match[2], _signed(self._link_key, "login", match[1])):
+            return False
+        return self._now().timestamp() < int(match[1])
 
     def begin(self) -> Session:
         return Session(secrets.token_urlsafe(16), self._now() + LIFETIME)
@@ -101,10 +115,6 @@ def local_path(given: str) -> str:
     if re.fullmatch(r"/console(?:/[A-Za-z0-9_:./-]*)?", given) and ".." not in given:
         return quote(given, safe="/:")
     return "/console"
-
-
-def _login_key(key: bytes) -> str:
-    return _signed(key, "login", "")
 
 
 def _signed(key: bytes, purpose: str, what: str) -> str:
