@@ -186,17 +186,19 @@ def test_the_buildspec_comes_from_standard_input(here: Yard) -> None:
     assert b"/codebuild/readonly/buildspec.yml" in ended.stdout
 
 
-def test_the_buildspec_comes_from_inside_the_source(here: Yard) -> None:
+@pytest.mark.parametrize("path", ["ci/spec.yml", "{source}/ci/spec.yml"])
+def test_the_buildspec_comes_from_inside_the_source(here: Yard, path: str) -> None:
     write_tree(here.source, {"ci/spec.yml": _spec("inside")})
-    ended = here.cli("--buildspec", "ci/spec.yml")
+    ended = here.cli("--buildspec", path.format(source=here.source))
 
     assert b"\ninside\n" in ended.stdout
     assert b"/src/ci/spec.yml" in ended.stdout
 
 
-def test_the_buildspec_comes_from_outside_the_source(here: Yard) -> None:
+@pytest.mark.parametrize("path", ["other.yml", "../other.yml", "{root}/other.yml"])
+def test_the_buildspec_comes_from_outside_the_source(here: Yard, path: str) -> None:
     write_tree(here.root, {"source/a": "", "other.yml": _spec("outside")})
-    ended = here.cli("--buildspec", "other.yml")
+    ended = here.cli("--buildspec", path.format(root=here.root))
 
     assert b"\noutside\n" in ended.stdout
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codeyard.artifacts import Kind
 from codeyard.artifacts.patterns import Found
-from codeyard.artifacts.scan import Limits, Workspace, listing, read_file, unchanging
+from codeyard.artifacts.scan import Limits, Workspace, followed, listing, read_file, unchanging
 from codeyard.errors import CodeyardError, Conflict, Invalid, NotFound
 from tests.artifacts.files import lay
 
@@ -80,6 +80,27 @@ def test_a_link_to_a_file_is_not_read(root: Path, target: str) -> None:
 
     with pytest.raises(Invalid, match="link"):
         read_file(root, "link", 10_000)
+
+
+@pytest.mark.parametrize("path", ["./d//e/c", "d/e/../e/c", "up/d/e/c", "d/e/twice"])
+def test_links_that_stay_inside_are_followed_where_that_is_asked_for(root: Path, path: str) -> None:
+    (root / "up").symlink_to("d/..")
+    (root / "d/e/twice").symlink_to("../../up/./d/e/c")
+
+    assert followed(root, path) == "d/e/c"
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [*((path, Invalid) for path in ("out", "etc", "round", "../work/a", "a/b")), ("no/b", NotFound)],
+)
+def test_links_that_lead_out_are_never_followed(root: Path, path: str, error: type[CodeyardError]) -> None:
+    (root / "out").symlink_to("d/../../secret/file")
+    (root / "etc").symlink_to("/etc/passwd")
+    (root / "round").symlink_to("round")
+
+    with pytest.raises(error):
+        followed(root, path)
 
 
 @pytest.mark.parametrize("target", ["../secret", "/etc", "d"])

@@ -84,6 +84,19 @@ async def test_a_buildspec_that_is_missing_or_wrong_is_a_yaml_file_error(
     assert "buildspec" not in facts  # nothing that the next step could not read
 
 
+@pytest.mark.parametrize("named", ["./ci/b.yml", "link/b.yml", "/ci/../ci//b.yml"])
+async def test_a_buildspec_is_found_by_any_path_and_link_within_the_source(tmp_path: Path, named: str) -> None:
+    async def linked(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
+        write(destination, {"ci/b.yml": SPEC})
+        (destination / "link").symlink_to("ci")
+        return Fetched(None, "", "", "", "", files=1, bytes=1)
+
+    made = bench(tmp_path, fetch=linked, settings={"buildspec": named})
+    outcome, _ = await _download(made)
+
+    assert outcome == SUCCEEDED
+
+
 async def test_a_buildspec_in_a_bucket_that_is_gone_is_a_yaml_file_error(tmp_path: Path) -> None:
     made = bench(tmp_path, settings={"buildspec": "arn:aws:s3:::bucket/key"})
     outcome, _ = await _download(made)

@@ -22,6 +22,7 @@ from codeyard.errors import Conflict, Invalid, NotFound
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_CLOEXEC
+_LINKS = 40  # as many as the kernel follows in one path
 _STRANGE = "it is a device, a pipe or a socket"
 
 
@@ -80,6 +81,30 @@ def read_file(root: Root, relative: str, limit: int) -> bytes:
     return content
 
 
+def followed(root: Root, path: str) -> str:
+    """Where `path` leads below `root`, by links that stay there: a path without a link, `.` or `..`.
+
+    NotFound if a part of it is not there; Invalid if it leads out, or through too many links."""
+    parts, done, links = path.split("/")[::-1], list[str](), 0
+    with Workspace(root) as workspace:
+        while parts:
+            part = parts.pop()
+            if part in ("", "."):
+                continue
+            if links > _LINKS or (part == ".." and not done):
+                raise Invalid(f"path {path[:200]!r}", "it leads out of the directory, or in a circle.", "Mend it.")
+            if part == "..":
+                done.pop()
+            elif (target := workspace.link("/".join(done), part)) is None:
+                done.append(part)
+            elif target.startswith("/"):
+                raise Invalid(f"path {path[:200]!r}", "a link in it is absolute.", "Make it a relative one.")
+            else:
+                parts += target.split("/")[::-1]
+                links += 1
+    return "/".join(done)
+
+
 class Workspace:
     """An open directory, from which files are opened one after another; for one thread. Use it with `with`."""
 
@@ -118,6 +143,15 @@ class Workspace:
             raise unreadable(relative, error) from error
         finally:
             os.close(place)
+
+    def link(self, directory: str, name: str) -> str | None:
+        """Where the link `name` in `directory` leads to; None if it is no link. NotFound, Invalid."""
+        try:
+            return os.readlink(name, dir_fd=self.directory(directory))
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return None
+            raise unreadable(f"{directory}/{name}".lstrip("/"), error) from error
 
     def directory(self, relative: str) -> int:
         """A descriptor of the directory at `relative` ("" is the root): ours, and open until the next call."""

@@ -4,13 +4,14 @@ Sources are brought to a place that the sandbox cannot see, and go in by one ren
 """
 
 import asyncio
+import posixpath
 import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from codeyard.artifacts.removal import remove_tree
-from codeyard.artifacts.scan import read_file
+from codeyard.artifacts.scan import followed, read_file
 from codeyard.builds.buildspec import SpecKind, parse, resolve_kind
 from codeyard.builds.caching import restore_cache
 from codeyard.builds.environment import SourceFacts, builtin, merged, settable
@@ -132,12 +133,12 @@ async def _buildspec(job: Job) -> str:
         job.say("yaml", f"YAML location is {(await job.sandbox()).root}/readonly/{DEFAULT_BUILDSPEC}")
         return text
     assert job.source is not None
-    path = f"{job.source.directory}/{wanted or DEFAULT_BUILDSPEC}"
+    path = posixpath.normpath(f"{job.source.directory}/{wanted or DEFAULT_BUILDSPEC}")
     job.say("yaml", f"YAML location is {path}")
     directory = await job.on_host(job.source.directory)
     assert directory is not None
     try:
-        content = read_file(directory, wanted or DEFAULT_BUILDSPEC, _BUILDSPEC_AT_MOST)
+        content = read_file(directory, followed(directory, wanted or DEFAULT_BUILDSPEC), _BUILDSPEC_AT_MOST)
         return content.decode()
     except UnicodeDecodeError as error:
         why = "The buildspec cannot be read."

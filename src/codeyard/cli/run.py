@@ -275,19 +275,19 @@ def _buildspec(option: str | None, source: SourceSpec) -> str | None:
         return _text(sys.stdin.buffer.read(_BUILDSPEC_AT_MOST), "standard input")
     if option.startswith("arn:"):
         return option
-    directory = Path(source.location) if source.kind is SourceKind.DIRECTORY else None
-    inside = directory / option if directory is not None else None
-    if inside is not None and inside.is_file():
-        return option
     path = Path(option)
+    directory = Path(source.location) if source.kind is SourceKind.DIRECTORY else None
+    for found in () if directory is None else (directory / path, path):
+        if found.is_file() and found.resolve().is_relative_to(directory):
+            return str(found.resolve().relative_to(directory))
+    if directory is not None and not path.exists():
+        path = directory / path  # perhaps `..` or a link leads out of the source to it
     if path.is_dir():
         raise Invalid(f"buildspec {option}", "it is a directory.", "Name the file in it.")
     if not path.exists():
         if directory is None and not path.is_absolute():
             return option  # a path in a source that is yet to be fetched
         raise NotFound(f"buildspec {option}", "it is neither here nor in the source.", "Check the path.")
-    if directory is not None and path.resolve().is_relative_to(directory.resolve()):
-        return str(path.resolve().relative_to(directory.resolve()))
     try:
         with path.open("rb") as file:
             return _text(file.read(_BUILDSPEC_AT_MOST), option)
