@@ -277,11 +277,11 @@ def _buildspec(option: str | None, source: SourceSpec) -> str | None:
         return option
     path = Path(option)
     directory = Path(source.location) if source.kind is SourceKind.DIRECTORY else None
-    for found in () if directory is None else (directory / path, path):
-        if found.is_file() and found.resolve().is_relative_to(directory):
-            return str(found.resolve().relative_to(directory))
-    if directory is not None and not path.exists():
-        path = directory / path  # perhaps `..` or a link leads out of the source to it
+    if directory is not None:
+        for found in (directory / path, path):
+            if found.is_file() and found.resolve().is_relative_to(directory):
+                return str(found.resolve().relative_to(directory))
+        path = path if path.exists() else directory / path  # perhaps `..` or a link leads out of the source to it
     if path.is_dir():
         raise Invalid(f"buildspec {option}", "it is a directory.", "Name the file in it.")
     if not path.exists():
