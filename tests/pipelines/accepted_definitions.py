@@ -136,6 +136,8 @@ ACCEPTED = [
         TemplatePath="Source::template.yml", Capabilities="CAPABILITY_IAM,CAPABILITY_AUTO_EXPAND")),
     Good("4.9", "action-reference-CloudFormation", "a change set carried out", cloudformation(
         "", ActionMode="CHANGE_SET_EXECUTE", StackName="s", ChangeSetName="c")),
+    Good("4.9", "action-reference-CloudFormation", "what its mode needs is missed when it runs", cloudformation(
+        ActionMode="REPLACE_ON_FAILURE", StackName="s", TemplatePath="Source::template.yml")),
     Good("4.11", "action-reference-CodeDeploy", "a deployment", then(action(
         "Out", "Deploy/AWS/CodeDeploy", "Source", configuration={"ApplicationName": "a", "DeploymentGroupName": "g"}))),
     Good("4.12", "action-reference-ECS", "a service", then(action(

@@ -271,10 +271,8 @@ REJECTED = [
         "Next", "Invoke/AWS/CodePipeline", configuration={"PipelineName": "p", "Variables": "A=1"}))),
     Bad("4.9", "action-reference-CloudFormation", "an unknown mode", ACTION, cloudformation(
         ActionMode="IMPROVE", StackName="s")),
-    Bad("4.9", "action-reference-CloudFormation", "no change set", ACTION, cloudformation(
-        ActionMode="CHANGE_SET_EXECUTE", StackName="s")),
-    Bad("4.9", "action-reference-CloudFormation", "no template", ACTION, cloudformation(
-        ActionMode="CREATE_UPDATE", StackName="s", RoleArn="arn:r")),
+    Bad("4.9", "action-reference-CloudFormation", "no stack", ACTION, cloudformation(
+        ActionMode="CREATE_UPDATE", RoleArn="arn:r", TemplatePath="Source::t.yml")),
     Bad("4.9", "action-reference-CloudFormation", "a template of no input", ACTION, cloudformation(
         ActionMode="CREATE_UPDATE", StackName="s", RoleArn="arn:r", TemplatePath="Other::t.yml")),
     Bad("4.14", "action-reference-S3Deploy", "a zip without a key", ACTION, then(action(

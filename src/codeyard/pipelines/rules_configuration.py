@@ -123,13 +123,8 @@ def _json(text: str) -> Any:
 
 
 def _cloudformation(of: Configured) -> Iterator[str]:
-    """User Guide, "CloudFormation deploy action reference": what each ActionMode needs."""
-    mode = of.known("ActionMode") or ""
-    needed = {"ChangeSetName": mode.startswith("CHANGE_SET_"), "TemplatePath": mode in _WITH_TEMPLATE}
-    needed["RoleArn"] = mode not in ("", "CHANGE_SET_EXECUTE")
-    for name in (name for name, it_is in needed.items() if it_is and not of.values.get(name)):
-        yield f"{of.subject} is missing required configuration '{name}'"
-    for name in ("TemplatePath", "TemplateConfiguration") if mode in _WITH_TEMPLATE else ():
+    """What an ActionMode needs beside, AWS asks for when the action runs (observed): see `cloudformation_modes`."""
+    for name in ("TemplatePath", "TemplateConfiguration") if of.known("ActionMode") in _WITH_TEMPLATE else ():
         value = of.known(name)
         if value is not None and value.partition("::")[0] not in of.inputs:
             yield f"{of.subject} has an invalid value for configuration '{name}': it must be InputArtifact::File"

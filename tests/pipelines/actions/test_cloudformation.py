@@ -150,6 +150,9 @@ async def test_a_large_template_goes_by_the_bucket(moto: str, tmp_path: Path) ->
         ({"ParameterOverrides": '{"Name": []}'}, "must be a string"),
         ({"Capabilities": "CAPABILITY_ALL"}, "is none of"),
         ({"ActionMode": "DO"}, "ActionMode is none of"),
+        ({"RoleArn": ""}, "Configuration Property RoleArn should not be empty in current ActionMode"),
+        ({"TemplatePath": ""}, "Configuration Property TemplatePath should not be empty"),
+        ({"ActionMode": "CHANGE_SET_EXECUTE"}, "Configuration Property ChangeSetName should not be empty"),
     ],
 )
 async def test_what_is_wrong_with_its_configuration_is_told(

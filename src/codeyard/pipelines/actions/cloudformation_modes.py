@@ -17,6 +17,14 @@ from codeyard.pipelines.actions.stacks import MESSAGE, Stack, Stacks, is_absent,
 # What CreateStack, UpdateStack and CreateChangeSet are given beside names; made only once it is needed.
 Template = Callable[[], Awaitable[Mapping[str, Any]]]
 _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
+# What each mode needs beside the names of itself and of the stack.
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "CREATE_UPDATE": ("RoleArn", "TemplatePath"),
+    "REPLACE_ON_FAILURE": ("RoleArn", "TemplatePath"),
+    "DELETE_ONLY": ("RoleArn",),
+    "CHANGE_SET_REPLACE": ("ChangeSetName", "RoleArn", "TemplatePath"),
+    "CHANGE_SET_EXECUTE": ("ChangeSetName",),
+}
 _TAKEN = ("AlreadyExistsException", "TokenAlreadyExistsException")
 
 
@@ -40,6 +48,10 @@ class Modes:
         }
         if mode not in modes:
             raise ActionFailed(ErrorCode.CONFIGURATION, f"ActionMode is none of {', '.join(modes)}")
+        # Observed. Without a role CloudFormation would act as we do, and the pipeline's could do all that we can.
+        for key in (key for key in _NEEDS[mode] if not self._work.declared.configuration.get(key)):
+            text = f"Configuration Property {key} should not be empty in current ActionMode"
+            raise ActionFailed(ErrorCode.CONFIGURATION, text)
         for name in (self._name, self._change_set or "none"):
             if _STACK.fullmatch(name) is None:  # an ARN would name another than the role is asked about
                 text = f"{name[:200]!r} is no name of a stack or a change set: it has letters, digits and - alone"
@@ -209,9 +221,7 @@ class Modes:
             await self._work.permit(f"cloudformation:{each}", self._stacks.service.arn(f"stack/{self._name}/*"))
 
     async def _pass_role(self) -> None:
-        """Without a role CloudFormation would act as we do, and the pipeline's could do all that we can."""
-        if self._role is None:
-            raise ActionFailed(ErrorCode.CONFIGURATION, "RoleArn is required")
+        assert self._role is not None, "the modes that hand it on need it"
         await self._work.permit("iam:PassRole", self._role)
 
     def _roles(self) -> dict[str, str]:
