@@ -2,11 +2,13 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeyard.aws import Refused
 from codeyard.pipelines.builtin_types import catalogue
-from codeyard.pipelines.masking import MASK, joined, masked, secret_values, separated
+from codeyard.pipelines.masking import MASK, joined, secret_values, separated
 from codeyard.pipelines.model import parse
 from tests.pipelines.documents import accepted, action, build, pipeline, stage, then
 
@@ -30,7 +32,7 @@ def updated(before: Any, after: Any) -> str:
 
 
 def test_a_secret_is_shown_as_asterisks_and_all_else_as_it_is() -> None:
-    shown = masked(telling(), TYPES)
+    shown, _ = separated(telling(), TYPES, {})
 
     assert secret_of(shown) == MASK
     assert shown == telling(MASK)
@@ -45,8 +47,14 @@ def test_another_secret_takes_its_place() -> None:
 
 
 def test_the_secret_is_lost_when_the_stage_or_the_action_has_another_name() -> None:
-    assert updated(telling(), telling(MASK, in_stage="Third")) == MASK
-    assert updated(telling(), telling(MASK, name="Call")) == MASK
+    before, new = telling(), 'for the new action "(Tell|Call)" .* only when updating an existing action'
+
+    with pytest.raises(Refused, match=new):
+        updated(before, telling(MASK, in_stage="Third"))
+    with pytest.raises(Refused, match=new):
+        updated(before, telling(MASK, name="Call"))
+    with pytest.raises(Refused, match=new):
+        separated(telling(MASK), TYPES, {})
 
 
 def test_the_secret_is_not_sent_elsewhere_by_who_does_not_know_it() -> None:
@@ -54,8 +62,10 @@ def test_the_secret_is_not_sent_elsewhere_by_who_does_not_know_it() -> None:
     elsewhere = telling(MASK)
     elsewhere["stages"][1]["actions"][0]["region"] = "eu-west-1"
 
-    assert updated(telling(), elsewhere) == MASK
-    assert updated(telling(), telling(MASK, url="https://thief")) == MASK
+    with pytest.raises(Refused, match="other values of the action were changed"):
+        updated(telling(), elsewhere)
+    with pytest.raises(Refused, match="other values of the action were changed"):
+        updated(telling(), telling(MASK, url="https://thief"))
     assert updated(telling(), other_type) == MASK
 
 

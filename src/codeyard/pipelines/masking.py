@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from codeyard.aws import Refused
 from codeyard.pipelines.action_types import Catalogue
 from codeyard.pipelines.model import Action, ActionType
 
@@ -18,17 +19,12 @@ MASK = "****"
 Shape = Mapping[str, Any]
 
 
-def masked(shape: Shape, catalogue: Catalogue) -> dict[str, Any]:
-    """The PipelineDeclaration as it is shown."""
-    return separated(shape, catalogue, {})[0]
-
-
 def separated(
     shape: Shape, catalogue: Catalogue, previous_secrets: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The definition with masks for its secrets, and these by path: those given, and those that a mask kept.
 
-    A mask for which there is nothing to keep is itself the value from now on, as it is with AWS.
+    Refused: a mask for which there is nothing to keep.
     """
     secrets: dict[str, str] = {}
     stages = []
@@ -36,10 +32,30 @@ def separated(
         actions = []
         for action in stage["actions"]:
             bare, own = _parted(stage["name"], action, catalogue)
-            secrets |= {path: previous_secrets.get(path, MASK) if text == MASK else text for path, text in own.items()}
+            for path in (path for path, text in own.items() if text == MASK):
+                own[path] = _kept(path, action["name"], previous_secrets)
+            secrets |= own
             actions.append(bare)
         stages.append({**stage, "actions": actions})
     return {**shape, "stages": stages}, secrets
+
+
+def _kept(path: str, action: str, secrets: Mapping[str, str]) -> str:
+    """The secret that a mask stands for. Refused: there is none, or not for these values of the action."""
+    if path in secrets:
+        return secrets[path]
+    names, key = path.rsplit("/", 2)[0], path.rpartition("/")[2]
+    if any((each.rsplit("/", 2)[0], each.rpartition("/")[2]) == (names, key) for each in secrets):
+        text = (
+            f'Action configuration for action "{action}" contains "{MASK}" for the secret property "{key}", '
+            "but other values of the action were changed: give the secret anew."
+        )
+    else:  # observed
+        text = (
+            f'Action configuration for the new action "{action}" contains an invalid configuration for the secret '
+            f'property "{key}". "{MASK}" may be used in secret properties only when updating an existing action.'
+        )
+    raise Refused("InvalidActionDeclarationException", text)
 
 
 def joined(shape: Shape, secrets: Mapping[str, str]) -> dict[str, Any]:
