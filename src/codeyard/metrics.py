@@ -52,6 +52,9 @@ class Metrics:
         self._call_seconds = Histogram(
             "codeyard_api_seconds", "How long API calls took.", ["service"], buckets=_SHORT, registry=self.registry
         )
+        self._dropped = Counter(
+            "codeyard_events_dropped", "Pipelines' events nobody took.", ["reason"], registry=self.registry
+        )
         self._errors = Counter("codeyard_errors", "Faults of ours.", ["where"], registry=self.registry)
 
     def build(self, started: datetime) -> Callable[[Event], None]:
@@ -85,6 +88,10 @@ class Metrics:
     def failed(self, where: str) -> None:
         """Something of ours went wrong there."""
         self._errors.labels(where).inc()
+
+    def event_dropped(self, reason: str) -> None:
+        """An event of a pipeline is not sent any more: it was `refused`, or it `expired`."""
+        self._dropped.labels(reason).inc()
 
     def stored(self, by_standing: Mapping[str, int], workers: int, executions: int = 0) -> None:
         """What the database says now."""

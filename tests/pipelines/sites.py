@@ -261,7 +261,7 @@ class Site:
         return (await self.runs(id, name))[-1]
 
     async def events(self) -> list[Any]:
-        return [each.event for each in await self.db.read(lambda tx: outbox_table.after(tx, 0, 10_000))]
+        return [each.event for each in await self.db.read(lambda tx: outbox_table.owed(tx, 10_000))]
 
     async def until(self, true: Callable[[], Awaitable[T]]) -> T:
         """What it gives, once that is something."""

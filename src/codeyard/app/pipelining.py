@@ -128,6 +128,8 @@ class _Made:
         actions = self._actions(access)
         poll = self._config.poll_sources
         looking = Looking(access, self._buckets_of)
+        who, dropped = server_id(self._config.data), self._parts.metrics.event_dropped
+        telling = Telling(self._db, self._outside, self._config.events, who, now, dropped)
         polling = Polling(self._db, now, self._watched, looking.look, self._begin, poll) if poll else None
         return Pipelines(
             self._control,
@@ -135,7 +137,7 @@ class _Made:
             WebhookEndpoint(self._stored_webhooks, self._start_by_webhook, self._config_of, now),
             Runner(self._control, means, actions, lease=self._config.lease),
             polling,
-            Telling(self._db, self._outside, self._config.events, server_id(self._config.data), now),
+            telling,
             self._absent,
             self._tidy,
         )

@@ -1,15 +1,22 @@
-"""What subscribers are to hear of pipelines, in order: written in the transaction that made it true."""
+"""What subscribers are yet to hear of pipelines: written in the transaction that made it true, gone once it is sent.
+
+A pipeline's row is held while its events are written, so theirs are numbered in their order; those of two pipelines
+may be committed in another one than their numbers have.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, func, select
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, exists, or_, select, tuple_
+from sqlalchemy.sql.elements import ColumnElement
 
 from codeyard.store import Tx, metadata
 from codeyard.store.times import microseconds
+
+Key = tuple[str, str, str]  # whose events go in order: account, region, pipeline
 
 events = Table(
     "pipeline_events",
@@ -27,11 +34,9 @@ senders = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(120), nullable=False),
     Column("until", BigInteger, nullable=False),
-    Column("sent", BigInteger, nullable=False),
 )
 _c, _s = events.c, senders.c
 _ONLY = 1  # the id of the one row
-Index("ix_pipeline_events_pipeline", _c.account, _c.region, _c.pipeline, _c.number)
 Index("ix_pipeline_events_at", _c.at)
 _INSERT = events.insert()
 
@@ -42,6 +47,14 @@ class Told:
 
     number: int
     event: Mapping[str, Any]
+
+    @property
+    def key(self) -> Key:
+        return self.event["account"], self.event["region"], self.event["detail"]["pipeline"]
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromisoformat(self.event["time"])
 
 
 def add(tx: Tx, at: datetime, found: Iterable[Mapping[str, Any]]) -> None:
@@ -59,38 +72,49 @@ def add(tx: Tx, at: datetime, found: Iterable[Mapping[str, Any]]) -> None:
         tx.execute(_INSERT, rows)
 
 
-def after(tx: Tx, number: int, limit: int, before: datetime | None = None) -> list[Told]:
-    """Those that follow, of all pipelines; only what was written `before`: of two transactions at once, the one with
-    the lower numbers may be committed last."""
-    query = select(_c.number, _c.event).where(_c.number > number)
-    if before is not None:
-        query = query.where(_c.at < microseconds(before))
-    rows = tx.execute(query.order_by(_c.number).limit(limit))
-    return [Told(row.number, json.loads(row.event)) for row in rows]
+def owed(tx: Tx, limit: int, but: Collection[Key] = ()) -> list[Told]:
+    """The oldest first, those of `but` left out."""
+    query = select(_c.number, _c.event).where(_other_than(but)).order_by(_c.number).limit(limit)
+    return [Told(row.number, json.loads(row.event)) for row in tx.execute(query)]
 
 
-def sender(tx: Tx, name: str, now: datetime, lease: timedelta) -> int | None:
-    """The number of the last event that was sent on, if this process is the one that sends; None: another does.
+def wanted(tx: Tx, but: Collection[Key] = ()) -> bool:
+    """Whether there is something for whoever sends, or nobody ever sent."""
+    nobody = ~exists().where(_s.id == _ONLY)
+    return bool(tx.execute(select(or_(nobody, exists().where(_other_than(but))))).scalar())
+
+
+def sender(tx: Tx, name: str, now: datetime, lease: timedelta) -> bool:
+    """Whether this process is the one that sends; if not, another does.
 
     The first that ever sends begins with what comes after it. Duplicate: another is the first, at this very moment.
     """
     row = tx.execute(select(senders).where(_s.id == _ONLY).with_for_update()).first()
     until = microseconds(now + lease)
     if row is None:
-        last = int(tx.execute(select(func.max(_c.number))).scalar() or 0)
-        tx.execute(senders.insert().values(id=_ONLY, name=name, until=until, sent=last))
-        return last
+        tx.execute(senders.insert().values(id=_ONLY, name=name, until=until))
+        tx.execute(events.delete())
+        return True
     if row.name != name and row.until > microseconds(now):
-        return None
+        return False
     tx.execute(senders.update().where(_s.id == _ONLY).values(name=name, until=until))
-    return int(row.sent)
+    return True
 
 
-def sent(tx: Tx, name: str, number: int, until: datetime) -> bool:
-    """All up to this one were sent on. Whether this process is still the one that sends: then it is until then."""
+def sent(tx: Tx, name: str, numbers: Collection[int], until: datetime) -> bool:
+    """These were sent, and are gone, if this process is still the one that sends: then it is until then. Whether it
+    is."""
     mine = senders.update().where(_s.id == _ONLY, _s.name == name)
-    return tx.execute(mine.values(sent=number, until=microseconds(until))).rowcount == 1
+    if tx.execute(mine.values(until=microseconds(until))).rowcount != 1:
+        return False
+    if numbers:
+        tx.execute(events.delete().where(_c.number.in_(numbers)))
+    return True
 
 
 def forget(tx: Tx, before: datetime) -> None:
     tx.execute(events.delete().where(_c.at < microseconds(before)))
+
+
+def _other_than(keys: Collection[Key]) -> ColumnElement[bool]:
+    return tuple_(_c.account, _c.region, _c.pipeline).not_in(keys) if keys else _c.number.is_not(None)

@@ -131,7 +131,6 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.Column("sent", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pipeline_event_senders")),
     )
     op.create_table(
@@ -145,9 +144,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_pipeline_events")),
     )
     op.create_index("ix_pipeline_events_at", "pipeline_events", ["at"], unique=False)
-    op.create_index(
-        "ix_pipeline_events_pipeline", "pipeline_events", ["account", "region", "pipeline", "number"], unique=False
-    )
     op.create_table(
         "pipeline_executions",
         sa.Column("id", sa.String(length=36), nullable=False),
