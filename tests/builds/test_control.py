@@ -267,38 +267,32 @@ async def test_over_the_accounts_limit_builds_are_refused_even_all_at_once(servi
 
 async def test_waiting_builds_are_told_their_places(service: Service) -> None:
     await service.create()
-    builds = [await service.start() for _ in range(3)]
+    builds = [await service.start() for _ in range(4)]
     service.builds.open = False
 
     async with service.working(size=Size(2, 4 * GIB)):
         await service.until(lambda: bool(service.builds.gates))
-        places = await service.control().places()
+        found = await service.control().get(OWNER, [builds[number].id for number in (3, 0, 1)])
 
-    assert [places[build.run].position for build in builds[1:]] == [1, 2]
-    assert places[builds[2].run].reason == "Waiting for 2 CPUs and 4 GiB of memory: 1 build before it."
-
-
-async def test_of_many_who_ask_for_places_at_once_one_looks(service: Service, database: SqlDatabase) -> None:
-    await service.create()
-    await service.start()
-    looked: list[Any] = []
-    control = service.control()
-    event.listen(database.engine, "begin", looked.append)
-
-    answers = await asyncio.gather(*(control.places() for _ in range(50)))
-
-    assert len(looked) == 1
-    assert all(answer is answers[0] for answer in answers)
+    places = {number: found[build.id][1] for number, build in enumerate(builds) if build.id in found}
+    assert {number: place and place.position for number, place in places.items()} == {0: None, 1: 1, 3: 3}
+    assert str(places[3]).startswith("Waiting for 2 CPUs and 4 GiB of memory: 2 builds before it.")
 
 
-async def test_a_build_that_was_just_started_has_a_place(service: Service) -> None:
+async def test_however_many_wait_a_place_asks_the_same_questions(service: Service, database: SqlDatabase) -> None:
     await service.create()
     control = service.control()
-    await control.places()
+    statements: list[Any] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given))
+    asked = []
 
-    build = await control.start(OWNER, "site", {}, "root")
+    for _ in range(2):
+        builds = [await service.start() for _ in range(20)]
+        statements.clear()
+        place = (await control.get(OWNER, [builds[-1].id]))[builds[-1].id][1]
+        asked.append((len(statements), place and place.position))
 
-    assert build.run in await control.places()
+    assert asked == [(asked[0][0], 20), (asked[0][0], 40)]
 
 
 async def test_a_row_that_cannot_be_read_does_not_end_the_sweeping_of_others(

@@ -1,6 +1,6 @@
 """The operations on builds: what is asked is found in the input, what came of it is put into AWS's shapes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from codeyard.aws import Call, Identities, Refused, Shape, operation
@@ -9,7 +9,7 @@ from codeyard.builds.build_wire import stopped_to_wire, to_wire
 from codeyard.builds.control import BuildControl
 from codeyard.builds.project_rules import check_role
 from codeyard.builds.projects import RequireRole, arn_of, local_name, missing
-from codeyard.builds.stored import Standing, StoredBuild
+from codeyard.builds.stored import StoredBuild
 from codeyard.errors import Invalid
 from codeyard.ident import BuildId, Owner
 
@@ -90,7 +90,7 @@ class BuildOperations:
         found = await self._control.get(call.owner, (id for id in wanted.values() if id is not None))
         there = dict.fromkeys(id for id in wanted.values() if id is not None and id in found)
         return {
-            "builds": await self._wires(found[id] for id in there),
+            "builds": [to_wire(build, place, self._log_link(build)) for build, place in (found[id] for id in there)],
             "buildsNotFound": [text for text, id in wanted.items() if id not in there],
         }
 
@@ -132,10 +132,3 @@ class BuildOperations:
 
     def _wire(self, build: StoredBuild) -> dict[str, Any]:
         return to_wire(build, log_link=self._log_link(build))
-
-    async def _wires(self, builds: Iterable[StoredBuild]) -> list[dict[str, Any]]:
-        """With their places in the queue, which are looked up only if one of them waits."""
-        all_ = tuple(builds)
-        waiting = any(build.standing is Standing.WAITING for build in all_)
-        places = await self._control.places() if waiting else {}
-        return [to_wire(build, places.get(build.run), self._log_link(build)) for build in all_]

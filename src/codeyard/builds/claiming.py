@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import partial
 
 from codeyard.builds import life, lines_table, table, workers_table
-from codeyard.builds.queue import NOTHING, Limits, Line, Machine, Place, Size, choose, places
-from codeyard.builds.stored import StoredBuild
+from codeyard.builds.queue import NOTHING, Limits, Line, Machine, Place, Queue, Size, choose
+from codeyard.builds.stored import Standing, StoredBuild
 from codeyard.builds.workers_table import WorkerRow
 from codeyard.store import Tx
 
@@ -36,7 +36,7 @@ def claim(
         return ()
     # What the others have free does not matter here; what they are able to hold does.
     others = (machine(worker, ()) for worker in workers.values() if worker.id != me and not worker.draining)
-    limits = Limits(account_limit, lines_table.running(tx) if account_limit is not None else {})
+    limits = _limits(tx, account_limit)
     # No build needs less than a CPU, and one that needs more than there is may start on an empty machine.
     at_most = min(here.slots, max(1, int(here.free.cpus)))
     chosen = choose(_lines(tx, at_most, limits), here, others, limits, now)
@@ -59,14 +59,19 @@ def _lines(tx: Tx, builds: int, limits: Limits) -> tuple[Line, ...]:
     )
 
 
-def waiting_places(tx: Tx, account_limit: int | None, now: datetime) -> dict[str, Place]:
-    """Where every waiting build stands, by run. It looks at all of them: not to be asked for often."""
-    waiting = table.all_waiting(tx)
-    lines = tuple(
-        replace(line, waiting=waiting.get((line.owner, line.project), ())) for line in lines_table.all_lines(tx)
-    )
-    held = table.sizes_held(tx)
-    alive = (worker for worker in workers_table.alive(tx, now) if not worker.draining)
-    machines = tuple(machine(worker, held.get(worker.id, ())) for worker in alive)
-    limits = Limits(account_limit, lines_table.running(tx) if account_limit is not None else {})
-    return places(lines, machines, limits, now)
+def places(tx: Tx, builds: Iterable[StoredBuild], account_limit: int | None, now: datetime) -> dict[str, Place]:
+    """Where those of the builds stand that wait, by run. They were read in this transaction."""
+    waiting = {build.run: build for build in builds if build.standing is Standing.WAITING}
+    if not waiting:
+        return {}
+    lines = {line.name: line for line in lines_table.all_lines(tx)}
+    machines = (machine(worker, ()) for worker in workers_table.alive(tx, now) if not worker.draining)
+    queue = Queue(lines.values(), machines, _limits(tx, account_limit), now)
+    return {
+        run: queue.place(lines[lines_table.order(waiting[run])], ahead, waiting[run].need)
+        for run, ahead in table.ahead(tx, waiting).items()
+    }
+
+
+def _limits(tx: Tx, account: int | None) -> Limits:
+    return Limits(account, lines_table.running(tx) if account is not None else {})

@@ -30,7 +30,6 @@ from codeyard.store import Database, Tx, patiently
 
 T = TypeVar("T")
 _TOKEN_AT_MOST = 64
-_PLACES_LAST = 0.5  # seconds
 _STOP_POLL = 0.02
 _TRIES = 10
 
@@ -67,9 +66,6 @@ class BuildControl:
         """`stop_patience`: seconds that `stop` waits for a build to end. `ends` is what this process's worker tells."""
         self._db, self._now, self._limits, self._wake = db, now, limits, wake
         self._stop_patience, self._ends = stop_patience, ends or Ends(db)
-        self._places: dict[str, Place] = {}
-        self._places_until = 0.0
-        self._placing = asyncio.Lock()
 
     async def start(self, owner: Owner, project: str, given: Shape, initiator: str) -> StoredBuild:
         """A new build, or the one that this token has started. `given` is StartBuild's input.
@@ -177,11 +173,16 @@ class BuildControl:
 
         return await self._write(work)
 
-    async def get(self, owner: Owner, ids: Iterable[BuildId]) -> dict[BuildId, StoredBuild]:
-        """Those that are there."""
-        wanted = set(ids)
-        found = await self._db.read(lambda tx: table.find(tx, owner, (id.run for id in wanted)))
-        return {build.id: build for build in found.values() if build.id in wanted}
+    async def get(self, owner: Owner, ids: Iterable[BuildId]) -> dict[BuildId, tuple[StoredBuild, Place | None]]:
+        """Those that are there, each with where it stands in the queue if it waits."""
+        wanted, limit = set(ids), self._limits.account
+
+        def work(tx: Tx) -> dict[BuildId, tuple[StoredBuild, Place | None]]:
+            found = table.find(tx, owner, (id.run for id in wanted))
+            places = claiming.places(tx, found.values(), limit, self._now())
+            return {build.id: (build, places.get(run)) for run, build in found.items() if build.id in wanted}
+
+        return await self._db.read(work)
 
     async def list(self, owner: Owner, *, ascending: bool = False, after: str | None = None) -> Page:
         """Ids as texts, in the order in which the builds were started. Invalid: `after` is nothing of ours."""
@@ -197,19 +198,6 @@ class BuildControl:
             return table.listed_of_project(tx, owner, project, ascending=ascending, after=after)
 
         return await self._db.read(work)
-
-    async def places(self) -> dict[str, Place]:
-        """Where every waiting build stands, by run: as it was half a second ago, at the most."""
-        async with self._placing:  # of those who ask at once one looks, for that is much work
-            if time.monotonic() >= self._places_until:
-                limit, now = self._limits.account, self._now()
-                self._places_until = time.monotonic() + _PLACES_LAST  # a start meanwhile takes it back
-                try:
-                    self._places = await self._db.read(lambda tx: claiming.waiting_places(tx, limit, now))
-                except BaseException:
-                    self._places_until = 0.0
-                    raise
-            return self._places
 
     def _check_limits(self, tx: Tx, owner: Owner, project: str, limit: int | None) -> None:
         """AccountLimitExceededException, if that is what the settings want (reference 2.9)."""
@@ -243,7 +231,6 @@ class BuildControl:
             return build
 
         build = await self._write(work)
-        self._places_until = 0.0
         self._wake()
         return build
 

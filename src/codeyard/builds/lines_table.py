@@ -157,4 +157,5 @@ def _line(row: Row[Any]) -> Line:
         turn=time_of(row.turn),
         priority=row.priority,
         limit=row.limited,
+        length=row.waiting,
     )

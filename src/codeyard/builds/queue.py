@@ -9,6 +9,7 @@ A build that needs more than any worker has runs where the machine is empty, wit
 """
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -71,7 +72,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The builds of one project that wait, the next one first (not always all of them), and what decides its turn."""
+    """The builds of one project that wait, the next one first, and what decides its turn."""
 
     owner: Owner
     project: str
@@ -80,6 +81,12 @@ class Line:
     turn: datetime  # when it was last served, or when its first build came, whichever is later
     priority: int = 0
     limit: int | None = None  # concurrentBuildLimit
+    length: int = 0  # how many wait in it, of which `waiting` may have only the first
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Of no other line. It decides where nothing else does."""
+        return self.owner.account, self.owner.region, self.project
 
     @property
     def full(self) -> bool:
@@ -159,7 +166,7 @@ class _Served:
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._tie = count()
-        keyed = sorted(lines, key=lambda line: (line.owner.account, line.owner.region, line.project))
+        keyed = sorted(lines, key=lambda line: line.name)
         self._heap = [(_key(line, next(self._tie)), line) for line in keyed if line.waiting]
         heapq.heapify(self._heap)
 
@@ -176,34 +183,61 @@ def _key(line: Line, tie: int) -> tuple[int, int, datetime, int]:
     return (-line.priority, line.running, line.turn, tie)
 
 
-def places(lines: Iterable[Line], machines: Iterable[Machine], limits: Limits, now: datetime) -> dict[str, Place]:
-    """Where each waiting build stands, by run, were they served one after the other from now on. `lines` are whole."""
-    found: dict[str, Place] = {}
-    alive = tuple(machines)
-    served = _Served(lines)
-    before: dict[tuple[Owner, str], int] = {}
-    while (line := served.next()) is not None:
-        head = line.waiting[0]
-        ahead = before.get((line.owner, line.project), 0)
-        reason = _reason(line, ahead, alive, limits, len(found))
-        found[head.run] = Place(len(found) + 1, reason)
-        before[line.owner, line.project] = ahead + 1
-        served.back(line, now)
-    return found
+class Queue:
+    """Where builds stand. Of the lines only the lengths count, so many builds cost no more than few."""
+
+    def __init__(self, lines: Iterable[Line], machines: Iterable[Machine], limits: Limits, now: datetime) -> None:
+        """`lines` are all in which anybody waits."""
+        self._lines, self._now = tuple(lines), now
+        self.machines, self.limits = tuple(machines), limits
+        self._rounds: dict[tuple[int, int], _Round] = {}
+
+    def place(self, line: Line, ahead: int, need: Size) -> Place:
+        """Of a build of this size that has `ahead` before it in its own line, were all served one after the other."""
+        number = line.running + ahead
+        round = self._rounds.get((line.priority, number))
+        if round is None:
+            round = self._rounds[line.priority, number] = self._round(line.priority, number)
+        before = round.before + bisect_left(round.turns, _turn(line, number, self._now))
+        return Place(before + 1, _reason(line, ahead, need, self, before))
+
+    def _round(self, priority: int, number: int) -> "_Round":
+        """Lines of one priority are served by how many builds run of each by then: here so many."""
+        before = sum(line.length for line in self._lines if line.priority > priority)
+        peers = [line for line in self._lines if line.priority == priority]
+        before += sum(max(0, min(line.length, number - line.running)) for line in peers)
+        here = (line for line in peers if line.running <= number < line.running + line.length)
+        return _Round(before, sorted(_turn(line, number, self._now) for line in here))
 
 
-def _reason(line: Line, ahead: int, machines: tuple[Machine, ...], limits: Limits, before: int) -> str:
+_Turn = tuple[datetime, int, datetime, tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """How many builds are served before any of this round, and the turns of the lines that have one in it."""
+
+    before: int
+    turns: list[_Turn]
+
+
+def _turn(line: Line, round: int, now: datetime) -> _Turn:
+    """What decides among the lines of a round: as `_Served` has it, without serving."""
+    # Of those that were served just now goes first who came into the rounds last: it was before the others then, too.
+    turn = line.turn if round == line.running else max(line.turn, now)
+    return turn, -line.running, line.turn, line.name
+
+
+def _reason(line: Line, ahead: int, need: Size, queue: Queue, before: int) -> str:
     """What keeps a build from starting. `ahead`: of its own project; `before`: of all."""
-    if not machines:
+    if not queue.machines:
         return "No worker is running that could take it."
-    if line.limit is not None and line.running >= line.limit:
+    if line.limit is not None and line.running + ahead >= line.limit:
         return f"The project's limit of {_builds(line.limit, 'concurrent ')} is reached: {_ahead(ahead)} before it."
-    if limits.account is not None and limits.full(line.owner):
-        return (
-            f"The account's limit of {_builds(limits.account, 'concurrent ')} is reached: {_ahead(before)} before it."
-        )
-    need = line.waiting[0].need
-    if not any(machine.total.holds(need) for machine in machines):
+    account = queue.limits.account
+    if account is not None and queue.limits.full(line.owner):
+        return f"The account's limit of {_builds(account, 'concurrent ')} is reached: {_ahead(before)} before it."
+    if not any(machine.total.holds(need) for machine in queue.machines):
         return f"It needs more than a worker has, {shown(need)}: it waits for an empty one, {_ahead(before)} before it."
     return f"Waiting for {shown(need)}: {_ahead(before)} before it."
 

@@ -77,9 +77,10 @@ def _some(name: str, standing: Standing, *columns: Column[Any]) -> Index:
 
 
 _c = builds.c
+_IN_LINE = (_c.submitted, _c.number, _c.run)  # the order in which builds go within their line
 Index("ix_builds_listed", _c.account, _c.region, _c.submitted, _c.run)
 Index("ix_builds_numbered", _c.account, _c.region, _c.project, _c.number, _c.run)
-_some("ix_builds_waiting", Standing.WAITING, _c.account, _c.region, _c.project, _c.submitted, _c.number)
+_some("ix_builds_waiting", Standing.WAITING, _c.account, _c.region, _c.project, *_IN_LINE)
 _some("ix_builds_overdue", Standing.WAITING, _c.queue_until)
 _some("ix_builds_running", Standing.RUNNING, _c.worker)
 
@@ -194,24 +195,20 @@ def heads(tx: Tx, owner: Owner, project: str, at_most: int) -> tuple[Waiting, ..
     query = (
         select(_c.run, _c.cpus, _c.memory, _c.submitted)
         .where(*_of(owner), _c.project == project, _is(Standing.WAITING))
-        .order_by(_c.submitted, _c.number)
+        .order_by(*_IN_LINE)
         .limit(at_most)
     )
     return tuple(Waiting(row.run, Size(row.cpus, row.memory), time_of(row.submitted)) for row in tx.execute(query))
 
 
-def all_waiting(tx: Tx) -> dict[tuple[Owner, str], tuple[Waiting, ...]]:
-    """Every build that waits, by its line."""
-    query = (
-        select(_c.account, _c.region, _c.project, _c.run, _c.cpus, _c.memory, _c.submitted)
-        .where(_is(Standing.WAITING))
-        .order_by(_c.submitted, _c.number)
-    )
-    found: dict[tuple[Owner, str], list[Waiting]] = {}
-    for row in tx.execute(query):
-        line = found.setdefault((Owner(row.account, row.region), row.project), [])
-        line.append(Waiting(row.run, Size(row.cpus, row.memory), time_of(row.submitted)))
-    return {line: tuple(waiting) for line, waiting in found.items()}
+def ahead(tx: Tx, runs: Iterable[str]) -> dict[str, int]:
+    """How many builds wait before each of these, which wait, in its line, by run."""
+    other = builds.alias("other")
+    standing = other.c.standing == literal(Standing.WAITING.value, String, literal_execute=True)
+    same = (other.c[name] == _c[name] for name in ("account", "region", "project"))
+    earlier = tuple_(*(other.c[column.name] for column in _IN_LINE)) < tuple_(*_IN_LINE)
+    before = select(func.count()).select_from(other).where(standing, *same, earlier).correlate(builds).scalar_subquery()
+    return dict(tx.execute(select(_c.run, before).where(_c.run.in_(tuple(runs)))))
 
 
 def overdue(tx: Tx, now: datetime) -> tuple[str, ...]:
@@ -236,14 +233,6 @@ def sizes_held_by(tx: Tx, worker: str) -> dict[str, Size]:
     """What the builds need that this worker has, by run."""
     query = select(_c.run, _c.cpus, _c.memory).where(_is(Standing.RUNNING), _c.worker == worker)
     return {row.run: Size(row.cpus, row.memory) for row in tx.execute(query)}
-
-
-def sizes_held(tx: Tx) -> dict[str, list[Size]]:
-    """What the builds of each worker need, by worker."""
-    found: dict[str, list[Size]] = {}
-    for row in tx.execute(select(_c.worker, _c.cpus, _c.memory).where(_is(Standing.RUNNING))):
-        found.setdefault(row.worker, []).append(Size(row.cpus, row.memory))
-    return found
 
 
 def still_going(tx: Tx, runs: Iterable[str]) -> frozenset[str]:

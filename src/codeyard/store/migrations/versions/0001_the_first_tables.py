@@ -126,7 +126,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_builds_waiting",
         "builds",
-        ["account", "region", "project", "submitted", "number"],
+        ["account", "region", "project", "submitted", "number", "run"],
         unique=False,
         sqlite_where=sa.text("standing = 'WAITING'"),
         postgresql_where=sa.text("standing = 'WAITING'"),
