@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from codeyard.deploys import Assignment, EventReport
+from codeyard.deploys import Assignment, EventReport, EventStatus
 from codeyard.deploys.host import RESTARTED
+from codeyard.deploys.journal import Journal
 from tests.artifacts.files import contents
-from tests.deploys.machine import Machine
+from tests.deploys.machine import Machine, now
 
 RELEASE = ("Verify", "Place", "BeforeSwitch", "Switch", "AfterSwitch", "HealthCheck")
 IN_PLACE = (
@@ -78,6 +79,16 @@ def test_a_host_that_was_killed_between_events_goes_on(machine: Machine, kind: s
                                              ("Verify", "Place", "Switch", "DownloadBundle", "Install")]  # fmt: skip
     place = machine.srv / "current" if kind == "release" else machine.srv
     assert contents(place)["version"] == "two"
+
+
+def test_an_event_without_scripts_that_was_cut_off_is_done_again(machine: Machine) -> None:
+    spec = f"version: 0.0\nos: linux\nfiles:\n  - source: /\n    destination: {machine.srv}\n"
+    one = machine.in_place(1, machine.revision({"version": "one", "appspec.yml": spec}))
+    machine.deploy_in_child(one, "ApplicationStart InProgress")
+    journal = Journal.open(machine.state / "deployments", one)
+    journal.begin(EventReport("ApplicationStart", EventStatus.IN_PROGRESS, now()), once=True)
+
+    assert machine.deploy(one)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from codeyard.deploys import EventReport
 from codeyard.deploys.release import options
 from codeyard.errors import Invalid
 from tests.artifacts.files import contents
@@ -244,6 +245,25 @@ def test_old_releases_go_but_never_the_current_one_or_that_before(machine: Machi
     assert kept == {trees[2][:16], trees[3][:16]}
     assert {path.name for path in (machine.srv / "releases").iterdir()} == kept
     assert machine.current == "2"
+
+
+def test_the_end_is_told_before_old_releases_are_removed(machine: Machine) -> None:
+    """Twelve thousand files take a second to remove, for which nobody need wait."""
+    host = machine.host()
+    for number in (1, 2):
+        machine.deploy(machine.release(number, machine.revision({"version": str(number)})), host)
+    third = machine.release(3, machine.revision({"version": "3"}), keep="1")
+    when_over: list[tuple[bool, int]] = []
+
+    def over(good: bool) -> None:
+        when_over.append((good, len(list((machine.srv / "releases").iterdir()))))
+
+    async def report(_: EventReport) -> None: ...
+
+    good = asyncio.run(host.perform(third, report, asyncio.Event(), over))
+
+    assert when_over == [(good, 3)] == [(True, 3)]
+    assert len(list((machine.srv / "releases").iterdir())) == 2
 
 
 def test_what_is_no_link_in_the_place_of_current_is_left_alone(machine: Machine) -> None:

@@ -33,7 +33,9 @@ Report = Callable[[EventReport], Awaitable[None]]
 class Performer(Protocol):
     """A `Host`."""
 
-    async def perform(self, assignment: Assignment, report: Report, stop: asyncio.Event) -> bool: ...
+    async def perform(
+        self, assignment: Assignment, report: Report, stop: asyncio.Event, over: Callable[[bool], None]
+    ) -> bool: ...
 
     async def settle(self, assigned: Collection[str]) -> tuple[str, ...]: ...
 
@@ -59,6 +61,7 @@ class _Work:
     assignment: Assignment
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     dropped: bool = False  # the server has given it up
+    over: bool = False  # how it ended is told, though the host may still remove what is needed no more
 
 
 class Agent:
@@ -179,29 +182,37 @@ class Agent:
         return id in self._finished
 
     async def _work(self, work: _Work) -> None:
-        id = work.assignment.deployment
-        try:
-            good, message = await self._performed(work)
-        except _Paused:
-            return
-        self._put({"deployment": id, "done": {"succeeded": good, "message": message}})
+        with suppress(_Paused):
+            failed = await self._performed(work)
+            if failed and not work.over:
+                self._over(work, False, failed)
 
-    async def _performed(self, work: _Work) -> tuple[bool, str]:
+    def _over(self, work: _Work, good: bool, message: str = "") -> None:
+        work.over = True
+        done = {"succeeded": good, "message": message}
+        self._put({"deployment": work.assignment.deployment, "done": done})
+
+    async def _performed(self, work: _Work) -> str:
+        """Why it has failed, if the host could not say so itself."""
         assignment = work.assignment
         for left in reversed(range(_TRIES)):
             try:
                 with self._blobs.of(assignment.deployment, assignment.tree):
-                    return await self._host.perform(
-                        assignment, lambda report: self._report(work, report), work.stop
-                    ), ""
+                    await self._host.perform(
+                        assignment,
+                        lambda report: self._report(work, report),
+                        work.stop,
+                        lambda good: self._over(work, good),
+                    )
+                return ""
             except CodeyardError as error:
                 self._say(f"{assignment.deployment}: {error}", EventStatus.FAILED)
                 if not left or work.stop.is_set():
-                    return False, str(error)
+                    return str(error)
             except _Paused:
                 raise
             except Exception as error:  # noqa: BLE001 - a bug of ours must not leave the deployment without an end
-                return False, f"The agent failed: {type(error).__name__}: {error}"
+                return f"The agent failed: {type(error).__name__}: {error}"
             await asyncio.sleep(_BETWEEN)
         raise AssertionError("the last try returns")
 

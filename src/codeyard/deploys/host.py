@@ -58,15 +58,20 @@ class Host:
         self._now = now
         self._locks: dict[Path, asyncio.Lock] = {}
 
-    async def perform(self, assignment: Assignment, report: Report, stop: asyncio.Event) -> bool:
+    async def perform(
+        self, assignment: Assignment, report: Report, stop: asyncio.Event, over: Callable[[bool], None] | None = None
+    ) -> bool:
         """Do it to its end; whether it succeeded. Once `stop` is set, no further event begins.
 
+        `over` is told so too, and earlier: before what is needed no more is removed, which nobody need wait for.
         Raises only what `report` raises, and CodeyardError if not even the journal can be written: performed again,
-        it goes on."""
+        it goes on. After `over` was told it raises nothing."""
+        over = over or _ignored
         journal = await blocking(Journal.open, self._ground.state / "deployments", assignment)
         telling = _Telling(journal, report, self._now)
         if journal.ended is not None:
             await telling.all_again()
+            over(journal.ended)
             return journal.ended
         try:
             work = _KINDS[assignment.kind](assignment, self._ground, journal)
@@ -74,7 +79,7 @@ class Host:
             os.close(await blocking(_opened, work.lock))
         except CodeyardError as error:
             await telling.fail(error)
-            return await self._end(journal, False)
+            return await self._end(journal, False, over)
         async with self._alone(work.lock, stop) as mine:
             try:
                 if mine:
@@ -84,16 +89,17 @@ class Host:
                     raise Conflict(what, why, "Deploy again.")
             except CodeyardError as error:
                 await telling.fail(error)
-                return await self._end(journal, False)
-            good = await _Performance(work, journal, telling, stop).run()
+                return await self._end(journal, False, over)
+            good = await self._end(journal, await _Performance(work, journal, telling, stop).run(), over)
             if good:
                 with suppress(CodeyardError, OSError):  # what is left behind harms nobody
                     await work.finish()
             await blocking(self._ground.memory.save_all)
-            return await self._end(journal, good)
+            return good
 
-    async def _end(self, journal: Journal, good: bool) -> bool:
+    async def _end(self, journal: Journal, good: bool, over: Callable[[bool], None]) -> bool:
         await blocking(journal.end, good)
+        over(good)
         return good
 
     @asynccontextmanager
@@ -275,6 +281,10 @@ class _Telling:
             else:
                 await self.begun(event, once=False)
                 await self.ended(event, EventStatus.FAILED, Ran(ErrorCode.UNKNOWN_ERROR, str(error)))
+
+
+def _ignored(_: bool) -> None:
+    pass
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -58,7 +58,11 @@ class InPlace:
                 directory.mkdir(parents=True, exist_ok=True)
 
     def scripted(self, event: str) -> bool:
-        return event not in ("DownloadBundle", "Install")
+        if event in ("DownloadBundle", "Install"):
+            return False
+        with suppress(CodeyardError):
+            return bool(self._hooks(event)[1])
+        return True  # `perform` will say why its scripts cannot be known
 
     def forgives(self, event: str) -> bool:
         return event == _STOPS and self._forgives_stop
@@ -133,21 +137,25 @@ class InPlace:
     # ── scripts ──
 
     async def _scripts(self, event: str, log: ScriptLog, started: Callable[[int], None]) -> Ran:
-        archive = self._archive
-        if event == _STOPS:  # of the revision that is to stop
-            last = self._places.read(self._places.last_successful)
-            if last is None:
-                return Ran()
-            archive = Path(last) / _ARCHIVE
-        spec = await blocking(_spec, archive, NAME)
+        archive, hooks = await blocking(self._hooks, event)
         left = float(TIMEOUT)
-        for hook in spec.hooks.get(event, ()):
+        for hook in hooks:
             begun = time.monotonic()
             ran = await run_script(self._script(hook, event, archive, left), log, started)
             left = max(1.0, left - (time.monotonic() - begun))
             if not ran.good:
                 return ran
         return Ran()
+
+    def _hooks(self, event: str) -> tuple[Path, tuple[Hook, ...]]:
+        """The scripts of an event, and where they are. Invalid."""
+        archive = self._archive
+        if event == _STOPS:  # of the revision that is to stop
+            last = self._places.read(self._places.last_successful)
+            if last is None:
+                return archive, ()
+            archive = Path(last) / _ARCHIVE
+        return archive, _spec(archive, NAME).hooks.get(event, ())
 
     def _script(self, hook: Hook, event: str, archive: Path, left: float) -> Script:
         environment = deployment_environment(self._assignment, event)
