@@ -208,7 +208,8 @@ def ahead(tx: Tx, runs: Iterable[str]) -> dict[str, int]:
     same = (other.c[name] == _c[name] for name in ("account", "region", "project"))
     earlier = tuple_(*(other.c[column.name] for column in _IN_LINE)) < tuple_(*_IN_LINE)
     before = select(func.count()).select_from(other).where(standing, *same, earlier).correlate(builds).scalar_subquery()
-    return dict(tx.execute(select(_c.run, before).where(_c.run.in_(tuple(runs)))))
+    query = select(_c.run, before.label("before")).where(_c.run.in_(tuple(runs)))
+    return {row.run: row.before for row in tx.execute(query)}
 
 
 def overdue(tx: Tx, now: datetime) -> tuple[str, ...]:
