@@ -15,6 +15,7 @@ import click
 
 from codeyard.cli import remote
 from codeyard.cli.endpoint import asking, client, data_directory
+from codeyard.cli.group import Group
 from codeyard.cli.summary import printable
 from codeyard.errors import Denied, Invalid, NotFound
 
@@ -27,7 +28,7 @@ _LONGEST_TOKEN = 16_384  # bytes of a token's file
 _Fields = dict[str, str]
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--server", metavar="URL", help="Of the server, by https.  [default: that it has enrolled with]")
 @click.option("--token", metavar="TOKEN", help="From `codeyard agent token`. Others see it in the list of processes.")
 @click.option(
@@ -99,7 +100,7 @@ def token_command(data: Path | None, tags: tuple[str, ...], expires: int) -> Non
     click.echo(written(enrolment_key(KeyFile(config.vault_key_file).newest().secret), invitation))
 
 
-@click.group()
+@click.group(cls=Group)
 def agents() -> None:
     """The machines that a server deploys to."""
 

@@ -6,6 +6,7 @@ import click
 
 from codeyard.artifacts.cache import CacheStore, scope_of
 from codeyard.artifacts.disk import DiskStore
+from codeyard.cli.group import Group
 from codeyard.cli.paths import state_directory
 from codeyard.cli.summary import counted, size
 from codeyard.ident import project_name
@@ -15,7 +16,7 @@ _WHERE = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """Empty what builds keep for the next ones."""
 

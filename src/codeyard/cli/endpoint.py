@@ -37,7 +37,7 @@ _PIPELINES: dict[str, tuple[type[CodeyardError], str]] = {
     "DuplicatedStopRequestException": (Conflict, "Wait for it to stop, or add --abandon."),
     "PipelineExecutionNotStoppableException": (Conflict, "See how it ended: codeyard pipeline status NAME EXECUTION"),
     "ConditionNotOverridableException": (Conflict, "See how its conditions stand: codeyard pipeline status NAME"),
-    "PipelineExecutionOutdatedException": (Conflict, "Choose an execution of the definition that there is now."),
+    "PipelineExecutionOutdatedException": (Conflict, "Choose one of the definition that there is now, or start one."),
     "UnableToRollbackStageException": (Conflict, "Choose another execution: codeyard pipeline executions NAME"),
     "ConcurrentPipelineExecutionsLimitExceededException": (Conflict, "Wait until executions have ended, or stop some."),
     "ConcurrentModificationException": (Conflict, "Try again."),

@@ -17,32 +17,42 @@ EXIT_FAILED = 1  # the build FAILED, TIMED_OUT or STOPPED
 EXIT_WRONG = 2  # the request or the buildspec is wrong
 EXIT_FAULT = 3  # our fault
 
-_COMMANDS = {
-    "up": ("codeyard.cli.up", "Serve CodeBuild's API on this machine, and run its builds."),
-    "serve": ("codeyard.cli.up", "Serve the API and the console only; workers build."),
-    "worker": ("codeyard.cli.up", "Run builds for servers that share its database."),
-    "env": ("codeyard.cli.up", 'Say how clients reach the server: eval "$(codeyard env)".'),
-    "projects": ("codeyard.cli.service", "List the server's projects."),
-    "builds": ("codeyard.cli.service", "List the server's builds."),
-    "start": ("codeyard.cli.service", "Start a build on the server."),
-    "logs": ("codeyard.cli.service", "Print a build's log, or follow it."),
-    "stop": ("codeyard.cli.service", "Stop builds."),
-    "retry": ("codeyard.cli.service", "Start a build again."),
-    "artifacts": ("codeyard.cli.service", "List or download artifacts of a build, or of a pipeline's execution."),
-    "pipelines": ("codeyard.cli.pipelines", "List the server's pipelines."),
-    "pipeline": ("codeyard.cli.pipelines", "Make pipelines, start them, see how they stand, approve."),
-    "objects": ("codeyard.cli.objects", "Put, get and list what lies in buckets."),
-    "agent": ("codeyard.cli.agent", "Deploy to this machine what a server says."),
-    "agents": ("codeyard.cli.agent", "List and remove the machines that are deployed to."),
-    "run": ("codeyard.cli.run", "Run a buildspec here, as CodeBuild would."),
-    "validate": ("codeyard.cli.validate", "Check buildspecs: every mistake at once, with its place and its fix."),
-    "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),
-    "doctor": ("codeyard.cli.doctor", "Say what this machine can do, and how to get what is missing."),
-    "secret": ("codeyard.cli.secret", "Keep parameters and secrets for builds in a local vault."),
-    "runs": ("codeyard.cli.history", "List the builds that ran here."),
-    "clean": ("codeyard.cli.history", "Remove old builds and what is stored of them."),
-    "cache": ("codeyard.cli.cache", "Empty what builds keep for the next ones."),
+# By what they are for: each command's module, and what it does.
+_SECTIONS = {
+    "On this machine, without a server": {
+        "run": ("codeyard.cli.run", "Run a buildspec here, as CodeBuild would."),
+        "validate": ("codeyard.cli.validate", "Check buildspecs: every mistake at once, each with its fix."),
+        "schema": ("codeyard.cli.validate", "Print a JSON Schema of the buildspec, for editors."),
+        "doctor": ("codeyard.cli.doctor", "Say what this machine can do, and how to get what is missing."),
+        "secret": ("codeyard.cli.secret", "Keep parameters and secrets for builds in a local vault."),
+        "runs": ("codeyard.cli.history", "List the builds that ran here."),
+        "clean": ("codeyard.cli.history", "Remove old builds and what is stored of them."),
+        "cache": ("codeyard.cli.cache", "Empty what builds keep for the next ones."),
+    },
+    "A server": {
+        "up": ("codeyard.cli.up", "Serve AWS's APIs on this machine, run its builds and pipelines."),
+        "serve": ("codeyard.cli.up", "Serve the API and the console only; workers build."),
+        "worker": ("codeyard.cli.up", "Run builds for servers that share its database."),
+        "env": ("codeyard.cli.up", 'Say how clients reach the server: eval "$(codeyard env)".'),
+    },
+    "What speaks to a server": {
+        "projects": ("codeyard.cli.service", "List the server's projects."),
+        "builds": ("codeyard.cli.service", "List the server's builds."),
+        "start": ("codeyard.cli.service", "Start a build on the server."),
+        "retry": ("codeyard.cli.service", "Start a build again."),
+        "stop": ("codeyard.cli.service", "Stop builds."),
+        "logs": ("codeyard.cli.service", "Print a build's log, or follow it."),
+        "artifacts": ("codeyard.cli.service", "List or get what a build or a pipeline's execution made."),
+        "pipelines": ("codeyard.cli.pipelines", "List the server's pipelines."),
+        "pipeline": ("codeyard.cli.pipelines", "Make pipelines, start them, see how they stand, approve."),
+        "objects": ("codeyard.cli.objects", "Put, get and list what lies in buckets."),
+    },
+    "Machines that are deployed to": {
+        "agent": ("codeyard.cli.agent", "Deploy to this machine what a server says."),
+        "agents": ("codeyard.cli.agent", "List and remove the machines that are deployed to."),
+    },
 }
+_COMMANDS = {name: told for section in _SECTIONS.values() for name, told in section.items()}
 
 
 class _Commands(click.Group):
@@ -57,14 +67,16 @@ class _Commands(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                # As wide in each section as in that with the longest name.
+                formatter.write_dl([(f"{name:<9}", about) for name, (_, about) in commands.items()])
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="codeyard")
 def cli() -> None:
-    """AWS CodeBuild on machines you own: real builds from real buildspec.yml files."""
+    """AWS CodeBuild, CodePipeline and CodeDeploy on machines you own."""
 
 
 def main(args: Sequence[str] | None = None) -> None:

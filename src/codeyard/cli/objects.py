@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import click
 
 from codeyard.cli.endpoint import client as client_of
+from codeyard.cli.group import Group
 from codeyard.cli.summary import size as in_words
 from codeyard.errors import CodeyardError, Denied, Fault, Invalid, NotFound
 
@@ -32,7 +33,7 @@ class Address(NamedTuple):
         return f"s3://{self.bucket}/{self.key}" if self.key else f"s3://{self.bucket}"
 
 
-@click.group()
+@click.group(cls=Group)
 def objects() -> None:
     """Put files into the server's buckets, and get them out.
 

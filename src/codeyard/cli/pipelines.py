@@ -10,6 +10,7 @@ import click
 from codeyard.cli import pipeline_questions as questions
 from codeyard.cli import remote
 from codeyard.cli.endpoint import asking, client
+from codeyard.cli.group import Group
 from codeyard.cli.pipeline_executions import (
     EXECUTION,
     JSON,
@@ -51,7 +52,7 @@ def pipelines(as_json: bool) -> None:
         click.echo(f"{how}  {each.get('executionMode', 'SUPERSEDED'):<10}  {each['name']}")
 
 
-@click.group()
+@click.group(cls=Group)
 def pipeline() -> None:
     """Make pipelines, start them, see how they stand, and answer what they ask.
 

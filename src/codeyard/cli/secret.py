@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from codeyard.cli.group import Group
 from codeyard.cli.paths import state_directory
 from codeyard.errors import Invalid
 from codeyard.secrets import Secret
@@ -16,7 +17,7 @@ _READ_LIMIT = 1_048_576  # bytes; the vault's own limits are far below, and say 
 _KINDS = click.Choice([kind.value for kind in Kind])
 
 
-@click.group()
+@click.group(cls=Group)
 def secret() -> None:
     """Keep parameters and secrets for builds in a local vault.
 
