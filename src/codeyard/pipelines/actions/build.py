@@ -118,8 +118,8 @@ async def followed(work: Work, builds: BuildControl, build_url: BuildUrl, id: st
     owner, parsed = work.place.owner, BuildId.parse(id)
     found = await builds.get(owner, (parsed,))
     if parsed in found:
-        stream, build = log_stream(found[parsed]), found[parsed]
-        arn = None
+        build, _ = found[parsed]
+        stream, arn = log_stream(build), None
         if stream is not None:
             arn = f"arn:aws:logs:{owner.region}:{owner.account}:log-group:{stream[0]}:log-stream:{stream[1]}"
         await work.tell(Told(external_id=id, external_url=build_url(build), log_stream=arn))
