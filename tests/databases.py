@@ -5,14 +5,15 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
-from codeyard.store import metadata
+from codeyard.store import Tx, metadata
 from codeyard.store.engine import SqlDatabase
 
 POSTGRESQL = os.environ.get("CODEYARD_TEST_POSTGRESQL")
@@ -50,3 +51,21 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlData
         return
     for url in postgresql_schema():
         yield from opened(url)
+
+
+def plan_of(database: SqlDatabase, question: Callable[[Tx], object]) -> str:
+    """How the statements that the question puts would be carried out, if there were many rows."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        asked.append((statement, parameters))
+
+    explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
+    with database.engine.connect() as tx:
+        event.listen(tx, "before_cursor_execute", note)
+        question(tx)
+        event.remove(tx, "before_cursor_execute", note)
+        if database.dialect == "postgresql":
+            for way in ("seqscan", "bitmapscan", "sort"):
+                tx.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+        return "\n".join(str(row[-1]) for told, given in asked for row in tx.exec_driver_sql(explain + told, given))

@@ -29,7 +29,7 @@ from codeyard.errors import Invalid
 from codeyard.ident import Owner
 from codeyard.store import Tx
 from codeyard.store.engine import SqlDatabase
-from tests.databases import database
+from tests.databases import database, plan_of
 from tests.deploys.deployments import NOW, OWNER, WEB, event, event_statuses, request, statuses
 
 __all__ = ["database"]
@@ -325,6 +325,14 @@ async def test_the_line_of_a_group_that_is_deleted_meanwhile_is_made_anew(databa
         table.delete_group(tx, "g1")
 
     assert await holding == table.Line("g1")
+
+
+def test_who_waits_longest_is_found_by_an_index(database: SqlDatabase) -> None:
+    plan = plan_of(database, lambda tx: table.first_queued(tx, "g1"))
+
+    assert "ix_deployments_queued" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_what_a_sweep_asks_goes_by_an_index(database: SqlDatabase) -> None:

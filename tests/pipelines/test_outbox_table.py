@@ -46,7 +46,7 @@ async def test_there_is_nothing_to_do_but_for_the_first_and_for_what_is_owed(dat
         outbox_table.sender(tx, "one", NOON, LEASE)
         idle = outbox_table.wanted(tx)
         outbox_table.add(tx, NOON, [EVENT])
-        key = outbox_table.owed(tx, 1)[0].key
-        return [first, idle, outbox_table.wanted(tx), outbox_table.wanted(tx, [key])]
+        line = outbox_table.owed(tx, 1)[0].line
+        return [first, idle, outbox_table.wanted(tx), outbox_table.wanted(tx, [line])]
 
     assert await database.write(work) == [True, False, True, False]

@@ -12,7 +12,7 @@ from codeyard.pipelines.model import Moment
 from codeyard.pipelines.state import RunStatus
 from codeyard.pipelines.stored import StoredRun
 from codeyard.store.engine import SqlDatabase
-from tests.databases import database
+from tests.databases import database, plan_of
 from tests.pipelines.works import EXECUTION, NOON, OWNER
 
 __all__ = ["database"]
@@ -113,3 +113,11 @@ async def test_a_pipelines_runs_are_removed_with_their_steps(database: SqlDataba
 
     assert await database.read(lambda tx: runs_table.steps_of(tx, "run1")) == {}
     assert list(await database.read(lambda tx: runs_table.these(tx, ["run1", "run2"]))) == ["run2"]
+
+
+def test_the_newest_of_an_action_are_found_by_an_index(database: SqlDatabase) -> None:
+    plan = plan_of(database, lambda tx: runs_table.of_action(tx, OWNER, "demo", "S", "a", 100))
+
+    assert "ix_pipeline_runs_action" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan

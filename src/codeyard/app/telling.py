@@ -23,7 +23,7 @@ from codeyard.app.outside import Outside
 from codeyard.errors import CodeyardError
 from codeyard.ident import Owner
 from codeyard.pipelines import outbox_table
-from codeyard.pipelines.outbox_table import Key, Told
+from codeyard.pipelines.outbox_table import Told
 from codeyard.store import Database, Tx
 
 OUTSIDE = "outside"
@@ -34,7 +34,7 @@ _LEASE = timedelta(minutes=5)  # longer than sending _PUT events takes, each wit
 _PATIENCE = 10.0  # seconds for an answer
 _RETRIES, _OLDEST = 185, timedelta(hours=24)
 _LONGEST = _OLDEST.total_seconds() / _RETRIES  # seconds between two tries
-_KEYS = 200  # pipelines that wait at once: of more than these it is the receiver that is down
+_LINES = 200  # pipelines that wait at once: of more than these it is the receiver that is down
 # API destinations are tried again after these and 5xx (User Guide, "API destinations"); 408 and 425 say "later" too.
 _PASSING = frozenset({401, 407, 408, 409, 425, 429})
 _UNKNOWN = 403  # AWS's 401: the credentials may be mended
@@ -72,7 +72,7 @@ class Telling:
     ) -> None:
         self._db, self._where, self._name, self._now, self._dropped = db, where, name, now, dropped
         self._send = _Bus(outside).put if where == OUTSIDE else _Url(where).post
-        self._waits: dict[Key, _Wait] = {}
+        self._waits: dict[str, _Wait] = {}  # by line
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,8 +98,8 @@ class Telling:
     async def once(self) -> bool:
         """Send what may be sent, a batch at the most; whether any event is done with. Away."""
         now = self._now()
-        blocked = [key for key, wait in self._waits.items() if wait.due > now]
-        if len(blocked) >= _KEYS or not await self._db.read(lambda tx: outbox_table.wanted(tx, blocked)):
+        blocked = [line for line, wait in self._waits.items() if wait.due > now]
+        if len(blocked) >= _LINES or not await self._db.read(lambda tx: outbox_table.wanted(tx, blocked)):
             return False
 
         def mine(tx: Tx) -> list[Told]:
@@ -108,7 +108,7 @@ class Telling:
 
         any_over = False
         for some in _rounds(await self._db.write(mine)):
-            ready = [each for each in some if each.key not in self._waits or self._waits[each.key].due <= now]
+            ready = [each for each in some if each.line not in self._waits or self._waits[each.line].due <= now]
             if not ready:
                 continue
             refused = await asyncio.to_thread(self._send, ready)
@@ -121,7 +121,7 @@ class Telling:
 
     def _is_over(self, told: Told, refusal: _Refusal | None) -> bool:
         """Whether it need not be sent again: it was taken, or never will be; else it waits."""
-        last = self._waits.pop(told.key, None)
+        last = self._waits.pop(told.line, None)
         if refusal is None:
             return True
         tries = last.tries + 1 if last is not None and last.number == told.number else 1
@@ -129,13 +129,15 @@ class Telling:
         if refusal.for_good or tries > _RETRIES or now - told.at > _OLDEST:
             self._dropped("refused" if refusal.for_good else "expired")
             event = told.event
-            _log.warning("event_dropped id=%s key=%s tries=%s why=%s", event.get("id"), told.key, tries, refusal.why)
+            _log.warning(
+                "event_dropped id=%s pipeline=%s tries=%s why=%s", event.get("id"), told.line, tries, refusal.why
+            )
             return True
         pause = min(2.0 ** min(tries - 1, 10), _LONGEST) * random.uniform(0.5, 1)  # noqa: S311 - not a secret
-        self._waits[told.key] = _Wait(told.number, tries, now + timedelta(seconds=pause))
+        self._waits[told.line] = _Wait(told.number, tries, now + timedelta(seconds=pause))
         _log.log(
             logging.WARNING if tries == 1 else logging.DEBUG,
-            "event_waits key=%s tries=%s why=%s", told.key, tries, refusal.why,
+            "event_waits pipeline=%s tries=%s why=%s", told.line, tries, refusal.why,
         )  # fmt: skip
         return False
 
@@ -144,7 +146,7 @@ def _rounds(found: Sequence[Told]) -> Iterator[list[Told]]:
     """A few at a time, none beside another of its pipeline, whose events go one after another."""
     left = list(found)
     while left:
-        first = {each.key: each for each in reversed(left)}
+        first = {each.line: each for each in reversed(left)}
         some = sorted(first.values(), key=lambda each: each.number)[:_PUT]
         taken = {each.number for each in some}
         left = [each for each in left if each.number not in taken]
@@ -192,9 +194,8 @@ class _Bus:
 
     def put(self, events: Iterable[Told]) -> dict[int, _Refusal]:
         found: dict[int, _Refusal] = {}
-        by_place = sorted(events, key=lambda each: (each.key[:2], each.number))
-        for (account, region, *_), same in groupby(by_place, lambda each: each.key[:2]):
-            found |= self._put(Owner(account, region), tuple(same))
+        for place, same in groupby(sorted(events, key=_place), _place):
+            found |= self._put(Owner(*place), tuple(same))
         return found
 
     def _put(self, owner: Owner, events: Sequence[Told]) -> dict[int, _Refusal]:
@@ -223,6 +224,10 @@ class _Bus:
         if owner.region not in self._clients:
             self._clients[owner.region] = self._outside.client(owner, "events", owner.region)
         return self._clients[owner.region]
+
+
+def _place(told: Told) -> tuple[str, str]:
+    return told.event["account"], told.event["region"]
 
 
 def _entry(event: Mapping[str, Any]) -> dict[str, Any]:

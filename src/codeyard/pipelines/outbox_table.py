@@ -10,21 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, exists, or_, select, tuple_
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, exists, or_, select
 
 from codeyard.store import Tx, metadata
 from codeyard.store.times import microseconds
-
-Key = tuple[str, str, str]  # whose events go in order: account, region, pipeline
 
 events = Table(
     "pipeline_events",
     metadata,
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("account", String(12), nullable=False),
-    Column("region", String(64), nullable=False),
-    Column("pipeline", String(100), nullable=False),
+    Column("line", String(200), nullable=False),  # whose events go one after another: account/region/pipeline
     Column("at", BigInteger, nullable=False),
     Column("event", Text, nullable=False),
 )
@@ -43,14 +38,11 @@ _INSERT = events.insert()
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event, as EventBridge would have it, and its place in the order."""
+    """An event, as EventBridge would have it, and its place in the order of its line."""
 
+    line: str
     number: int
     event: Mapping[str, Any]
-
-    @property
-    def key(self) -> Key:
-        return self.event["account"], self.event["region"], self.event["detail"]["pipeline"]
 
     @property
     def at(self) -> datetime:
@@ -60,9 +52,7 @@ class Told:
 def add(tx: Tx, at: datetime, found: Iterable[Mapping[str, Any]]) -> None:
     rows = [
         {
-            "account": event["account"],
-            "region": event["region"],
-            "pipeline": event["detail"]["pipeline"],
+            "line": f"{event['account']}/{event['region']}/{event['detail']['pipeline']}",
             "at": microseconds(at),
             "event": json.dumps(event, separators=(",", ":")),
         }
@@ -72,16 +62,16 @@ def add(tx: Tx, at: datetime, found: Iterable[Mapping[str, Any]]) -> None:
         tx.execute(_INSERT, rows)
 
 
-def owed(tx: Tx, limit: int, but: Collection[Key] = ()) -> list[Told]:
-    """The oldest first, those of `but` left out."""
-    query = select(_c.number, _c.event).where(_other_than(but)).order_by(_c.number).limit(limit)
-    return [Told(row.number, json.loads(row.event)) for row in tx.execute(query)]
+def owed(tx: Tx, limit: int, but: Collection[str] = ()) -> list[Told]:
+    """The oldest first; of these lines none."""
+    query = select(_c.line, _c.number, _c.event).where(_c.line.not_in(but)).order_by(_c.number).limit(limit)
+    return [Told(row.line, row.number, json.loads(row.event)) for row in tx.execute(query)]
 
 
-def wanted(tx: Tx, but: Collection[Key] = ()) -> bool:
+def wanted(tx: Tx, but: Collection[str] = ()) -> bool:
     """Whether there is something for whoever sends, or nobody ever sent."""
     nobody = ~exists().where(_s.id == _ONLY)
-    return bool(tx.execute(select(or_(nobody, exists().where(_other_than(but))))).scalar())
+    return bool(tx.execute(select(or_(nobody, exists().where(_c.line.not_in(but))))).scalar())
 
 
 def sender(tx: Tx, name: str, now: datetime, lease: timedelta) -> bool:
@@ -114,7 +104,3 @@ def sent(tx: Tx, name: str, numbers: Collection[int], until: datetime) -> bool:
 
 def forget(tx: Tx, before: datetime) -> None:
     tx.execute(events.delete().where(_c.at < microseconds(before)))
-
-
-def _other_than(keys: Collection[Key]) -> ColumnElement[bool]:
-    return tuple_(_c.account, _c.region, _c.pipeline).not_in(keys) if keys else _c.number.is_not(None)

@@ -71,6 +71,19 @@ runners = Table(
 _r, _s, _w = runs.c, steps.c, runners.c
 Index("ix_pipeline_runs_listed", _r.account, _r.region, _r.pipeline, _r.started, _r.id)
 Index("ix_pipeline_runs_execution", _r.execution, _r.started, _r.id)
+_action = _r.moment.is_(None)
+Index(
+    "ix_pipeline_runs_action",
+    _r.account,
+    _r.region,
+    _r.pipeline,
+    _r.stage,
+    _r.name,
+    _r.started,
+    _r.id,
+    sqlite_where=_action,
+    postgresql_where=_action,
+)
 _busy = _r.status == RunStatus.IN_PROGRESS.value
 Index("ix_pipeline_runs_busy", _r.runner, sqlite_where=_busy, postgresql_where=_busy)
 
@@ -154,7 +167,7 @@ def of_action(tx: Tx, owner: Owner, pipeline: str, stage: str, action: str, limi
         _r.pipeline == pipeline,
         _r.stage == stage,
         _r.name == action,
-        _r.moment.is_(None),
+        _action,
     )
     return [_stored(row) for row in tx.execute(query.order_by(_r.started.desc(), _r.id.desc()).limit(limit))]
 

@@ -121,7 +121,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_deployments_queued",
         "deployments",
-        ["group_id", "created"],
+        ["group_id", "created", "id"],
         unique=False,
         sqlite_where=sa.text("status = 'Queued'"),
         postgresql_where=sa.text("status = 'Queued'"),
@@ -136,9 +136,7 @@ def upgrade() -> None:
     op.create_table(
         "pipeline_events",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("account", sa.String(length=12), nullable=False),
-        sa.Column("region", sa.String(length=64), nullable=False),
-        sa.Column("pipeline", sa.String(length=100), nullable=False),
+        sa.Column("line", sa.String(length=200), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_pipeline_events")),
@@ -245,6 +243,14 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("answers", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pipeline_runs")),
+    )
+    op.create_index(
+        "ix_pipeline_runs_action",
+        "pipeline_runs",
+        ["account", "region", "pipeline", "stage", "name", "started", "id"],
+        unique=False,
+        sqlite_where=sa.text("moment IS NULL"),
+        postgresql_where=sa.text("moment IS NULL"),
     )
     op.create_index(
         "ix_pipeline_runs_busy",
