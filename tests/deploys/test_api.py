@@ -244,6 +244,14 @@ def test_a_deployment_is_shown_with_its_targets_listed_and_stopped(served: Serve
     assert "lastSuccessfulDeployment" not in group
 
 
+def test_scripts_are_told_where_the_revision_came_from(served: Served) -> None:
+    served.group("told")
+
+    asked = asyncio.run(served.groups.request(OWNER, "site", "told", TREE, revision=REVISION))
+
+    assert asked.options == {"bundle_bucket": "artifacts", "bundle_key": "site/1.zip"}
+
+
 def test_what_a_pipelines_own_release_does_is_shown_too(served: Served) -> None:
     from codeyard.deploys.model import DeploymentRequest
 

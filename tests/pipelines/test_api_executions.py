@@ -9,6 +9,7 @@ import pytest
 
 from codeyard.aws import Caller, Refused
 from codeyard.aws.paging import Pages
+from codeyard.ident import Owner
 from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Revision, Told, Work
 from codeyard.pipelines.api_executions import ExecutionOperations
 from tests.calls import call
@@ -32,12 +33,17 @@ from tests.pipelines.sites import (
 ME = Caller(OWNER.account, f"arn:aws:iam::{OWNER.account}:root", OWNER.account)
 
 
+async def live(_owner: Owner, id: str) -> tuple[dict[str, str], ...]:
+    """The targets of a deployment that runs."""
+    return tuple({"targetId": id, "targetType": "INSTANCE", "status": each} for each in ("Succeeded", "InProgress"))
+
+
 class Asked:
     """A site, and clients who ask of it."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._operations = ExecutionOperations(site.db, site.control, Pages(b"k" * 32), site.clock.now)
+        self._operations = ExecutionOperations(site.db, site.control, Pages(b"k" * 32), site.clock.now, live)
         self._methods = {
             "StartPipelineExecution": self._operations.start,
             "StopPipelineExecution": self._operations.stop,
@@ -99,6 +105,28 @@ async def code(work: Any) -> str:
 async def source(work: Work) -> Outcome:
     revision = Revision("abc", "a change", url="https://example.com/abc", created=work.began)
     return Outcome(work.outputs, {"Branch": "main"}, revision, external_id="abc", external_url="https://example.com")
+
+
+async def test_the_targets_of_a_deployment_that_runs_are_seen(asked: Asked) -> None:
+    told = asyncio.Event()
+
+    async def deploy(work: Work) -> Outcome:
+        await work.tell(Told(external_id="d-123456789"))
+        told.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    asked.site.script["b"] = deploy
+    id = await asked.site.create(definition("QUEUED", *SIMPLE))
+    await told.wait()
+    run = await asked.site.run(id, "b")
+
+    output = await asked.ask("ListDeployActionExecutionTargets", actionExecutionId=run.id)
+    wanted = [{"name": "TARGET_STATUS", "values": ["InProgress"]}]
+    some = await asked.ask("ListDeployActionExecutionTargets", actionExecutionId=run.id, filters=wanted)
+
+    assert [each["status"] for each in output["targets"]] == ["Succeeded", "InProgress"]
+    assert [each["targetId"] for each in some["targets"]] == ["d-123456789"]
 
 
 async def test_all_that_is_shown_of_an_execution_is_in_the_shapes_of_the_model(asked: Asked) -> None:
@@ -341,7 +369,7 @@ async def test_runs_of_another_owner_are_not_shown(asked: Asked) -> None:
     await asked.site.ended(id)
     run = await asked.site.run(id, "d")
     stranger = Caller("444455556666", "arn:aws:iam::444455556666:root", "444455556666")
-    operations = ExecutionOperations(asked.site.db, asked.site.control, Pages(b"k" * 32), asked.site.clock.now)
+    operations = ExecutionOperations(asked.site.db, asked.site.control, Pages(b"k" * 32), asked.site.clock.now, live)
 
     foreign = call("codepipeline", "ListDeployActionExecutionTargets", caller=stranger, actionExecutionId=run.id)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from codeyard.app.parts import Parts, now
 from codeyard.artifacts import Digest
-from codeyard.aws import Service
+from codeyard.aws import Service, Shape
 from codeyard.deploys.agents import PATH, Agents
 from codeyard.deploys.api import codedeploy_service
 from codeyard.deploys.api_tags import TagOperations
@@ -39,10 +39,12 @@ class Deploys:
         return path.startswith(PATH)
 
     async def request(
-        self, owner: Owner, application: str, group: str, tree: Digest, description: str
+        self, owner: Owner, application: str, group: str, tree: Digest, revision: Shape, description: str
     ) -> DeploymentRequest:
         """What a pipeline's deployment to a group is to do; it waits for one that is in flight. Refused."""
-        return await self.groups.request(owner, application, group, tree, description=description, queue=True)
+        return await self.groups.request(
+            owner, application, group, tree, revision=revision, description=description, queue=True
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from codeyard.access.model import Limits, RoleArn
@@ -37,7 +38,7 @@ from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Place, W
 from codeyard.pipelines.actions.approval import ApprovalAction
 from codeyard.pipelines.actions.build import CodeBuildAction, CommandsAction
 from codeyard.pipelines.actions.custom import CustomAction
-from codeyard.pipelines.actions.deploy import CodeDeployAction, ReleaseAction
+from codeyard.pipelines.actions.deploy import CodeDeployAction, ReleaseAction, live_targets
 from codeyard.pipelines.actions.git_credentials import imported_credentials, servers
 from codeyard.pipelines.actions.invoke_lambda import InvokeLambda
 from codeyard.pipelines.actions.invoke_pipeline import InvokePipeline
@@ -343,7 +344,9 @@ class _Made:
             self._db, self._control, parts.identities, self._assumable, custom_types_table.catalogue, self._sealer,
             pages, now, tagged,
         )  # fmt: skip
-        executions = ExecutionOperations(self._db, self._control, pages, now)
+        executions = ExecutionOperations(
+            self._db, self._control, pages, now, partial(live_targets, self._deploys.control)
+        )
         jobs = JobOperations(
             self._db, now, _answer, lambda run: self._control.runners.touched((run,)), self._job_secrets,
             self._job_credentials,

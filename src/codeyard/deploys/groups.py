@@ -172,7 +172,7 @@ class Groups:
             targets=group_rules.selection_of(found.settings),
             minimum=PREDEFINED[config],
             config=config,
-            options=dict(options or {}),
+            options={**_bundle(revision or {}), **(options or {})},
             roll_back_on=group_rules.rollback_events(found.settings) - {RollbackEvent.ALARM},
             description=description[:256],
             queue=queue,
@@ -199,6 +199,14 @@ class Groups:
             except Conflict:
                 continue
         return await self._db.write(work)
+
+
+def _bundle(revision: Mapping[str, Any]) -> dict[str, str]:
+    """What scripts are told of where the revision came from (User Guide, "Environment variable availability for
+    hooks": `BUNDLE_BUCKET` and so on)."""
+    where = revision.get("s3Location") or {}
+    names = {"bucket": "bundle_bucket", "key": "bundle_key", "version": "bundle_version", "eTag": "bundle_etag"}
+    return {option: where[name] for name, option in names.items() if where.get(name)}
 
 
 def _application(tx: Tx, owner: Owner, name: str) -> Application:

@@ -1,6 +1,6 @@
 """The operations on executions: start, stop, retry, roll back, approve, override; their state and their history."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,8 +42,17 @@ def action_of(call: Call) -> str:
 class ExecutionOperations:
     """See the module."""
 
-    def __init__(self, db: Database, control: PipelineControl, pages: Pages, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        control: PipelineControl,
+        pages: Pages,
+        now: Callable[[], datetime],
+        live_targets: Callable[[Owner, str], Awaitable[Sequence[Mapping[str, Any]]]],
+    ) -> None:
+        """`live_targets`: those of the deployment of this id, as `Told` has them; none, if there is no such."""
         self._db, self._control, self._pages, self._now = db, control, pages, now
+        self._live_targets = live_targets
 
     async def exact(self, call: Call, arns: tuple[str, ...]) -> tuple[str, ...]:
         """A policy is asked about the pipeline also where a call names only what an action of it did."""
@@ -198,8 +207,10 @@ class ExecutionOperations:
             if each.get("name") == "TARGET_STATUS"
             for value in each.get("values") or ()
         }
-        targets = [each for each in run.data.get("targets", ()) if not wanted or each.get("status") in wanted]
-        return {"targets": [_target(each) for each in targets]}
+        found = run.data.get("targets", ())
+        if run.status.is_running and not found:  # it tells of them once they have ended
+            found = await self._live_targets(call.owner, run.data.get("external_id") or "")
+        return {"targets": [_target(each) for each in found if not wanted or each.get("status") in wanted]}
 
     async def _runs(self, call: Call, *, rules: bool) -> tuple[list[StoredRun], dict[str, int], str | None]:
         """A page of runs, the versions of their executions, and the token of the next page."""

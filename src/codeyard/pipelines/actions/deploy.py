@@ -10,18 +10,19 @@ from typing import Any
 
 from codeyard.artifacts import Digest
 from codeyard.aws import Refused
-from codeyard.deploys import Kind
+from codeyard.deploys import EventReport, Kind
 from codeyard.deploys.control import DeployControl
 from codeyard.deploys.model import Deployment, DeploymentRequest, DeploymentTarget, RollbackEvent, Status
 from codeyard.deploys.selection import Selection
 from codeyard.durable import Answer
 from codeyard.ident import Owner
 from codeyard.pipelines import our_keys
-from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Told, Work
+from codeyard.pipelines.actions import ActionFailed, Artifact, ErrorCode, Outcome, Told, Work
 from codeyard.pipelines.actions.importing import tree_of
 
-# The request of a deployment to an application's group, of a tree and with a description. Refused.
-GroupRequest = Callable[[Owner, str, str, Digest, str], Awaitable[DeploymentRequest]]
+# The request of a deployment to an application's group: of a tree, the RevisionLocation that clients are shown, and a
+# description. Refused.
+GroupRequest = Callable[[Owner, str, str, Digest, Mapping[str, Any], str], Awaitable[DeploymentRequest]]
 _LINE = 300  # characters of what a failed script printed last
 # Our keys → the options that targets know.
 _OPTIONS = {
@@ -69,6 +70,7 @@ class ReleaseAction:
             roll_back_on=back,
             description=f"{place.pipeline} {place.execution}",
             queue=True,
+            revision=_revision(work.inputs[0]),
         )
         return await _deployed(work, self.control, request)
 
@@ -89,10 +91,18 @@ class CodeDeployAction:
         tree = await tree_of(work.inputs[0], work)
         about = f"{place.pipeline} {place.execution}"
         try:
-            request = await self.request(owner, application, group, tree, about)
+            request = await self.request(owner, application, group, tree, _revision(work.inputs[0]), about)
         except Refused as refused:
             raise ActionFailed(ErrorCode.CONFIGURATION, f"{refused.message} (Code: {refused.code})") from None
         return await _deployed(work, self.control, request)
+
+
+def _revision(artifact: Artifact) -> Mapping[str, Any]:
+    """The shape RevisionLocation, as AWS's CodePipeline registers it. Its object is made when somebody asks for it."""
+    return {
+        "revisionType": "S3",
+        "s3Location": {"bucket": artifact.bucket, "key": artifact.key, "bundleType": "zip"},
+    }
 
 
 async def _deployed(work: Work, control: DeployControl, request: DeploymentRequest) -> Outcome:
@@ -116,6 +126,14 @@ async def _deployed(work: Work, control: DeployControl, request: DeploymentReque
     return Outcome(external_id=id, summary=f"Deployment {id} succeeded")
 
 
+async def live_targets(control: DeployControl, owner: Owner, id: str) -> tuple[Mapping[str, Any], ...]:
+    """The targets of a deployment as they are now, of the shape that `Told.targets` has; none, if there is no such."""
+    try:
+        return tuple(_target(each) for each in (await control.get(owner, id)).targets)
+    except Refused:
+        return ()
+
+
 def _why(ended: Deployment) -> str:
     """What clients read of a deployment that did not succeed: the first target's first failed event, and what came
     of it."""
@@ -125,9 +143,8 @@ def _why(ended: Deployment) -> str:
     for target in ended.targets:
         event = next((each for each in target.events if each.status == "Failed"), None)
         if event is not None:
-            printed = event.log_tail.strip().rpartition("\n")[2][-_LINE:]
-            last = f" ({printed})" if printed and printed not in event.message else ""
-            told.append(f"{target.name}: {event.name}: {event.message.rstrip('.')}{last}")
+            printed = _printed(event)
+            told.append(f"{target.name}: {event.name}: {event.message.rstrip('.')}{printed and f' ({printed})'}")
             break
         if target.message:
             told.append(f"{target.name}: {target.message}")
@@ -135,6 +152,12 @@ def _why(ended: Deployment) -> str:
     if ended.rolled_back_by is not None:
         told.append(f"It is rolled back by {ended.rolled_back_by}")
     return ". ".join(text.rstrip(".") for text in told)
+
+
+def _printed(event: EventReport) -> str:
+    """The last line that its script printed; the log has our message after it."""
+    lines = (line for line in reversed(event.log_tail.splitlines()) if line.startswith(("[stdout]", "[stderr]")))
+    return next((line.partition("]")[2][-_LINE:] for line in lines if line[8:].strip() not in ("", event.message)), "")
 
 
 def _target(target: DeploymentTarget) -> Mapping[str, Any]:
