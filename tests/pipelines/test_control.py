@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import event
 
 from codeyard.aws import Refused
 from codeyard.pipelines import runs_table
@@ -301,6 +302,32 @@ async def test_what_was_asked_for_is_not_refused_where_the_answer_was_lost(lone:
 
     assert [(await lone.control.put_revision(*put))[0] for _ in range(2)] == [True, False]
     assert len(await lone.runs(id, "ask")) == 2
+
+
+async def test_a_runner_reads_nothing_whole_of_a_run_of_which_there_is_no_news(site: Site) -> None:
+    hold = Hold()
+    site.script["b"] = hold
+    id = await site.create(definition("SUPERSEDED", *SIMPLE))
+    await site.until(lambda: _came(hold))
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        asked.append(statement)
+
+    def looks() -> list[int]:
+        return [at for at, each in enumerate(asked) if "length(pipeline_runs.answers)" in each]
+
+    async def enough() -> bool:
+        return len(looks()) > 5
+
+    engine = site.db.engine  # type: ignore[attr-defined]
+    event.listen(engine, "before_cursor_execute", note)
+    await site.until(enough)
+    event.remove(engine, "before_cursor_execute", note)
+    hold.gate.set()
+
+    assert [each for each in asked[looks()[1] : looks()[5]] if "pipeline_runs.data" in each] == []
+    assert await site.ended(id) == "Succeeded"
 
 
 async def test_another_process_goes_on_with_a_run_and_does_no_step_twice(site: Site) -> None:

@@ -35,6 +35,15 @@ async def held(db: SqlDatabase, runner: str) -> dict[str, int]:
     return {id: each.generation for id, each in found.items()}
 
 
+async def test_who_does_a_run_sees_that_there_are_answers_without_reading_them(database: SqlDatabase) -> None:
+    await put(database, one := run(1, answers=({"a": 1},)))
+    first = await database.read(lambda tx: runs_table.held_by(tx, "one"))
+    await database.write(lambda tx: runs_table.add_answer(tx, one.id, {"b": 2}))
+
+    assert first == {one.id: runs_table.glance_of(one)}
+    assert await database.read(lambda tx: runs_table.held_by(tx, "one")) != first
+
+
 async def alive(db: SqlDatabase, runner: str) -> None:
     await db.write(lambda tx: runs_table.say_alive(tx, runner, SOON))
 

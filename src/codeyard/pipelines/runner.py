@@ -20,6 +20,7 @@ from codeyard.pipelines.actions import Action, ActionFailed, ErrorCode, Outcome,
 from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.model import ActionType
 from codeyard.pipelines.run_data import VARIABLES_AT_MOST, outcome_data, type_of
+from codeyard.pipelines.runs_table import Glance, glance_of
 from codeyard.pipelines.stored import StoredRun
 from codeyard.pipelines.work import Means, NotOurs, RunWork, prepare
 from codeyard.store import Away, Tx
@@ -34,6 +35,7 @@ class _Held:
     """A run that is being done here."""
 
     run: StoredRun
+    glance: Glance  # as it was seen last
     task: "asyncio.Task[None] | None" = None
     work: RunWork | None = None
     answers: list[Any] = field(default_factory=list)
@@ -113,18 +115,27 @@ class Runner:
         if time.monotonic() - self._said_alive >= self._beat:
             await self._say_alive()
         before = set(self._held)
-        free, rows = await self._db.read(self._rows)
+        free, seen = await self._db.read(self._seen)
         if free:
             await self._db.write(lambda tx: runs_table.claim(tx, self._id, self._now(), _AT_ONCE))
-            free, rows = await self._db.read(self._rows)
+            free, seen = await self._db.read(self._seen)
         self._looked = time.monotonic()
-        self._compare(rows, before)
+        await self._follow(seen, before)
+
+    async def _follow(self, seen: dict[str, Glance], before: set[str]) -> None:
+        """Read what is new of the runs that are ours, and nothing else; `before`: those held when they were seen."""
+        now = self._now()
+        known = {id: held.glance for id, held in self._held.items()}
+        news = {id for id, glance in seen.items() if glance.deadline < now or known.get(id) != glance}
+        rows = await self._db.read(lambda tx: runs_table.these(tx, news)) if news else {}
+        self._compare(rows, before - set(seen) | before & news)
         for run in rows.values():
-            if run.id not in self._held:
+            if run.status.is_running and run.runner == self._id:
                 self._do(run)
+                self._held[run.id].glance = seen[run.id]
         await self._end_overdue(rows)
 
-    def _rows(self, tx: Tx) -> tuple[bool, dict[str, StoredRun]]:
+    def _seen(self, tx: Tx) -> tuple[bool, dict[str, Glance]]:
         """Whether there are runs that nobody has; and ours."""
         return runs_table.any_free(tx, self._now()), runs_table.held_by(tx, self._id)
 
@@ -158,7 +169,7 @@ class Runner:
     def _do(self, run: StoredRun) -> None:
         if run.id in self._held:
             return
-        held = _Held(run)
+        held = _Held(run, glance_of(run))
         self._held[run.id] = held
         held.task = asyncio.create_task(self._done(held), name=f"action {run.id}")
 

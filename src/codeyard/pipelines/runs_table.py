@@ -6,7 +6,7 @@ and only the runner of the current one writes steps: one that was taken for dead
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    func,
     or_,
     select,
 )
@@ -86,6 +87,15 @@ Index(
 )
 _busy = _r.status == RunStatus.IN_PROGRESS.value
 Index("ix_pipeline_runs_busy", _r.runner, sqlite_where=_busy, postgresql_where=_busy)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What may change of a run while somebody does it; of its answers the length tells that there are more."""
+
+    generation: int
+    deadline: datetime
+    answers: int  # characters
 
 
 # Made once: to put a statement together takes longer than to have it carried out, and these are of each action.
@@ -210,12 +220,19 @@ def any_free(tx: Tx, now: datetime) -> bool:
     return tx.execute(query).first() is not None
 
 
-def held_by(tx: Tx, runner: str) -> dict[str, StoredRun]:
-    query = select(runs).where(_busy, _r.runner == runner)
-    return {row.id: _stored(row) for row in tx.execute(query)}
+def held_by(tx: Tx, runner: str) -> dict[str, Glance]:
+    """Those that it does, by id."""
+    size = func.length(_r.answers)
+    query = select(_r.id, _r.generation, _r.deadline, size.label("answers")).where(_busy, _r.runner == runner)
+    return {row.id: Glance(row.generation, time_of(row.deadline), row.answers) for row in tx.execute(query)}
 
 
 # ── answers, steps ──
+
+
+def glance_of(run: StoredRun) -> Glance:
+    """What `held_by` has of it."""
+    return Glance(run.generation, run.deadline, len(_answers(run)))
 
 
 def add_answer(tx: Tx, id: str, answer: Mapping[str, Any]) -> bool:
@@ -246,8 +263,12 @@ def _changing(run: StoredRun) -> dict[str, Any]:
         "updated": microseconds(run.updated),
         "deadline": microseconds(run.deadline),
         "data": json.dumps(run.data, separators=(",", ":")),
-        "answers": json.dumps(run.answers, separators=(",", ":")),
+        "answers": _answers(run),
     }
+
+
+def _answers(run: StoredRun) -> str:
+    return json.dumps(run.answers, separators=(",", ":"))
 
 
 def _stored(row: Row[Any]) -> StoredRun:
