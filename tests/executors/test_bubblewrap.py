@@ -14,7 +14,8 @@ import pytest
 
 from codeyard.executors import Command, Limits, Network, Sandbox, SandboxLost, SandboxSpec
 from codeyard.executors.bubblewrap import BubblewrapExecutor, judge
-from codeyard.executors.bubblewrap_start import Mode, Records, is_root
+from codeyard.executors.bubblewrap_root import CannotLayer, Mode
+from codeyard.executors.bubblewrap_start import Records, is_root
 from codeyard.executors.processes import ProcessId
 from codeyard.executors.uid_ranges import FIRST, SIZE, held, take
 from tests.machines import EXECUTORS
@@ -354,6 +355,10 @@ def left_over(spec: SandboxSpec, base: int | None) -> list[str]:
     return found
 
 
+def children() -> set[str]:
+    return {pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()}
+
+
 def running(base: int) -> list[str]:
     return [str(path) for path in Path("/proc").glob("[0-9]*") if base <= owner(path) < base + SIZE and lives(path)]
 
@@ -462,6 +467,18 @@ async def test_a_cancelled_open_leaves_nothing(spec: SandboxSpec) -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
 
+    assert left_over(spec, None) == []
+
+
+@root_only
+async def test_one_whose_file_system_cannot_be_made_leaves_nothing(spec: SandboxSpec) -> None:
+    """What starts it is there before the file system is."""
+    subprocess.run(["rm", "-r", spec.output], check=True)
+    before = children()
+    with pytest.raises(CannotLayer):
+        await BubblewrapExecutor(Mode.LAYERED).open(spec)
+
+    assert children() == before
     assert left_over(spec, None) == []
 
 

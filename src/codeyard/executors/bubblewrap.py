@@ -1,6 +1,6 @@
 """Builds on the machine's own file system, beneath a private writable layer: no daemon, no image, at once.
 
-How much of that a machine allows is a Mode (bubblewrap_start). docs/executors.md says what is protected and what not.
+How much of that a machine allows is a Mode (bubblewrap_root). docs/executors.md says what is protected and what not.
 """
 
 import asyncio
@@ -20,17 +20,8 @@ from typing import TypeVar
 
 from codeyard.errors import CodeyardError
 from codeyard.executors import Ability, Command, Exit, Limits, Network, SandboxLost, SandboxSpec
-from codeyard.executors.bubblewrap_start import (
-    ROOT,
-    CannotLayer,
-    Mode,
-    Records,
-    clear,
-    hand_over,
-    is_root,
-    make,
-    one_opener,
-)
+from codeyard.executors.bubblewrap_root import ROOT, CannotLayer, Mode, hand_over
+from codeyard.executors.bubblewrap_start import Records, clear, is_root, make, one_opener
 from codeyard.executors.carry import carry_in, carry_out
 from codeyard.executors.cgroups import RESOURCES, Group, here
 from codeyard.executors.loopback import listen_here, listen_within
@@ -148,6 +139,12 @@ class BubblewrapExecutor:
             await asyncio.wait({opening})  # it goes on without us
             if not opening.cancelled() and opening.exception() is None:
                 await BubblewrapSandbox(spec).close()
+            raise
+        except SandboxLost:
+            raise
+        except BaseException:
+            # Not in that thread, for which /sys is out of sight. No process is in it, unless others open the same.
+            await asyncio.to_thread(Group.existing(spec.id, here()).discard)
             raise
         return BubblewrapSandbox(spec)
 

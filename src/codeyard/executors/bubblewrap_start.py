@@ -7,20 +7,19 @@ import resource
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codeyard.artifacts.removal import remove_tree
-from codeyard.errors import Fault
 from codeyard.executors import Network, SandboxSpec, layer, seccomp, skeleton
+from codeyard.executors.bubblewrap_root import ROOT, Mode, assemble, cannot_make, make_users, spaces
 from codeyard.executors.cgroups import Group, here
 from codeyard.executors.processes import ProcessId
 from codeyard.executors.supervisor import Control
-from codeyard.executors.uid_ranges import FIRST, SIZE, give_back, take
+from codeyard.executors.uid_ranges import FIRST, SIZE, give_back
 
-ROOT = "/codebuild"
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -48,22 +47,12 @@ _CAPABILITIES = (
 # when we die before. Then it is the supervisor. As process 1 of its namespace nobody inside can kill it.
 _GATE = 'read -r go && . "$0"'
 
+# What starts bwrap is there before the file system is, and waits for that.
+_ASSEMBLED = 'read -r go && exec "$@"'
 # In its user namespace, while it still may: there shall be none below it, where it had all capabilities again.
-_NO_NAMESPACES_BELOW = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+_NO_NAMESPACES_BELOW = 'read -r go && echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
 
 _PATIENCE = 30.0  # seconds that bwrap may take on a busy machine
-
-
-class Mode(StrEnum):
-    """What a machine allows."""
-
-    LAYERED = "layered"  # as root: every directory can be written to, in a private layer
-    MAPPED = "mapped"  # as root, lacking idmapped mounts or overlays: the system's directories are read-only
-    ROOTLESS = "rootless"  # as anybody else: the same, and no user but root
-
-
-class CannotLayer(Fault):
-    """The kernel or a file system lacks what LAYERED needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +114,7 @@ def one_opener(directory: Path) -> Iterator[None]:
 
 
 def make(spec: SandboxSpec, mode: Mode) -> None:
-    """Start it, and write down what it is. In a thread that ends after this. CannotLayer, Fault."""
+    """Start it, and write down what it is. In a thread that ends after this. CannotLayer, Fault: its group is left."""
     clear(spec)  # what is left of an opener that died
     records = Records(spec.home)
     records.directory.mkdir()
@@ -135,25 +124,16 @@ def make(spec: SandboxSpec, mode: Mode) -> None:
         records.write("mode", mode)
         with ExitStack() as stack:
             bounds = _bounds(spec, records, stack)
-            users = None if mode is Mode.ROOTLESS else _users(records, stack)
+            users = None if mode is Mode.ROOTLESS else make_users(records.directory, stack)
+            started = _start(spec, mode, records, None if users is None else users.handle, bounds, stack)
             try:
-                _assemble(spec, mode, records, users)
+                assemble(spec, mode, records.directory, users)
             except OSError as error:
-                raise _cannot_make(mode, str(error)) from error
-            _start(spec, mode, records, None if users is None else users.handle, bounds, stack)
+                raise cannot_make(mode, str(error)) from error
+            _go_on(started, mode, records, bounds)
     except BaseException:
-        records.group().discard()
         clear(spec)
         raise
-
-
-def _assemble(spec: SandboxSpec, mode: Mode, records: Records, users: "_Users | None") -> None:
-    if users is None:
-        _assemble_rootless(records)
-    elif mode is Mode.LAYERED:
-        _assemble_layered(spec, records, users)
-    else:
-        _assemble_mapped(spec, records, users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +143,22 @@ class _Bounds:
     doors: tuple[int, ...] = ()  # Group.doors
     processes: int | None = None  # to be limited without a group
 
+    def expect(self, pid: int) -> None:
+        """Let in who is about to start what will be held. No matter if it cannot be: `hold` tells."""
+        with suppress(OSError):
+            self._let_in(pid)
+
     def hold(self, pid: int) -> None:
-        for door in self.doors:
-            os.write(door, f"{pid}\n".encode())
+        """Limit it, and all that it will start. OSError."""
+        self._let_in(pid)
         if self.processes is not None:
             # The second line: it counts the processes of one uid in one user namespace.
             with suppress(OSError, ValueError):
                 resource.prlimit(pid, resource.RLIMIT_NPROC, (self.processes, self.processes))
+
+    def _let_in(self, pid: int) -> None:
+        for door in self.doors:
+            os.write(door, f"{pid}\n".encode())
 
 
 def _bounds(spec: SandboxSpec, records: Records, stack: ExitStack) -> _Bounds:
@@ -179,82 +168,13 @@ def _bounds(spec: SandboxSpec, records: Records, stack: ExitStack) -> _Bounds:
     group, able = Group.make(spec.id, here(), asked)
     records.write("groups", str(group))
     try:
-        group.limit(limits)
+        # bwrap itself, which waits for the end, may be one of those that are counted.
+        group.limit(replace(limits, processes=None if limits.processes is None else limits.processes + 1))
         doors = tuple(group.doors(stack))
     except OSError as error:
         spec.progress(f"bubblewrap: cannot set limits by cgroup: {error}")
         return _Bounds(processes=limits.processes)
     return _Bounds(doors, limits.processes if "pids" not in able else None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Users:
-    """A user namespace, and the host's uid of its root."""
-
-    handle: int
-    base: int
-
-
-def _users(records: Records, stack: ExitStack) -> _Users:
-    base = take(records.directory)
-    try:
-        handle = layer.user_namespace(base)
-        stack.callback(os.close, handle)
-        layer.private_mounts()
-    except OSError as error:
-        raise _cannot_make(Mode.MAPPED, str(error)) from error
-    return _Users(handle, base)
-
-
-def _spaces(spec: SandboxSpec) -> tuple[layer.Workspace, ...]:
-    return (
-        layer.Workspace(spec.home / "codebuild", ROOT, writable=False),
-        layer.Workspace(spec.output, f"{ROOT}/output", writable=True),
-        layer.Workspace(spec.home / "codebuild" / "control" / "status", f"{ROOT}/control/status", writable=True),
-    )
-
-
-def _assemble_layered(spec: SandboxSpec, records: Records, users: _Users) -> None:
-    names, points = skeleton.trees(), layer.mount_points()
-    mounts: dict[str, list[str]] = {}
-    for path in names:
-        mounts.setdefault(layer.mount_of(path, points), []).append(path)
-    for point in sorted(points - mounts.keys()):
-        if point.startswith(tuple(f"{path}/" for path in names)) and Path(point).is_dir():
-            mounts[point] = [point]
-    host = []
-    for number, (mount, paths) in enumerate(mounts.items()):
-        given = layer.GIVEN / str(number)
-        given.mkdir(parents=True)
-        for path in paths:
-            skeleton.cover(path, given / path.removeprefix(mount).strip("/"), users.base)
-        private, optional = _layer(records, str(number), users), mount not in names and paths == [mount]
-        host.append(layer.HostLayer(mount, given, private, tuple(paths), optional))
-    skeleton.lay_out(layer.SKELETON, names, users.base)
-    layer.assemble(_layer(records, "root", users), tuple(host), _spaces(spec), users.handle)
-
-
-def _layer(records: Records, name: str, users: _Users) -> layer.Layer:
-    upper, work = (records.directory / kind / name for kind in ("upper", "work"))
-    upper.mkdir(parents=True)
-    work.mkdir(parents=True)
-    os.chown(upper, users.base, users.base)
-    upper.chmod(0o755)
-    return layer.Layer(upper, work)
-
-
-def _assemble_mapped(spec: SandboxSpec, records: Records, users: _Users) -> None:
-    root = records.directory / "root"
-    skeleton.lay_out(root, skeleton.trees(), users.base)
-    skeleton.fill_run(root)
-    hand_over(spec)
-    layer.assemble_plain(root, skeleton.trees(), _spaces(spec))
-
-
-def _assemble_rootless(records: Records) -> None:
-    root = records.directory / "root"
-    skeleton.lay_out(root, skeleton.trees(), None)
-    skeleton.fill_run(root)
 
 
 def _arguments(spec: SandboxSpec, mode: Mode) -> list[str]:
@@ -269,7 +189,7 @@ def _arguments(spec: SandboxSpec, mode: Mode) -> list[str]:
         told += ["--bind", str(spec.home / "sandbox" / "root"), "/"]
         for path in skeleton.trees():
             told += ["--ro-bind", path, path]
-        for space in _spaces(spec):
+        for space in spaces(spec):
             told += ["--bind" if space.writable else "--ro-bind", str(space.source), space.target]
     else:
         told += ["--bind", str(layer.ROOT), "/"]
@@ -286,9 +206,24 @@ def _arguments(spec: SandboxSpec, mode: Mode) -> list[str]:
     return told
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """The process that becomes bwrap, and by what it is spoken to."""
+
+    child: "subprocess.Popen[bytes]"
+    word: int  # a line written there lets it go on to its next wait
+    answer: int  # bwrap writes there which process is the first
+    errors: Path
+
+
 def _start(
     spec: SandboxSpec, mode: Mode, records: Records, users: int | None, bounds: _Bounds, stack: ExitStack
-) -> None:
+) -> _Started:
+    """Start it. When `stack` closes it has ended, unless `_go_on` went well.
+
+    It is let into its group meanwhile, in another thread: the kernel waits for a grace period first (5 to 10 ms), and
+    not again for those that follow within the next.
+    """
     told = _arguments(spec, mode)
     passed = []
     if not spec.privileged and (program := seccomp.program(os.uname().machine)) is not None:
@@ -302,17 +237,11 @@ def _start(
     stack.callback(os.close, answer)
     told += ["--info-fd", str(answer)]
     passed += [answer, _in_memory(b"".join(os.fsencode(text) + b"\0" for text in told), stack)]
-    control = Control(spec, ROOT)
-    command = ["bwrap", "--args", str(passed[-1]), "--", "/bin/sh", "-c", _GATE, control.supervisor, control.inside]
-    if users is not None:
-        if not spec.privileged:
-            command = ["/bin/sh", "-c", _NO_NAMESPACES_BELOW, "sh", *command]
-        command = ["nsenter", f"--user=/proc/{os.getpid()}/fd/{users}", "--setuid=0", "--setgid=0", "--", *command]
     errors = records.directory / "errors"
     with errors.open("wb") as said:
         try:
             child = subprocess.Popen(
-                command,
+                _command(spec, users, passed[-1]),
                 cwd="/",
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 stdin=gate,
@@ -322,16 +251,40 @@ def _start(
                 start_new_session=True,
             )
         except OSError as error:
-            raise _cannot_make(mode, str(error)) from error
-    child.returncode = 0  # it is not ours to wait for: nothing warns when this object goes
-    first, waiter = ProcessId.of(_first_process(answer, child.pid)), ProcessId.of(child.pid)
+            raise cannot_make(mode, str(error)) from error
+    stack.callback(_end_unless_left, child)
+    stack.enter_context(ThreadPoolExecutor(1, "codeyard-limit")).submit(bounds.expect, child.pid)
+    return _Started(child, word, answer, errors)
+
+
+def _command(spec: SandboxSpec, users: int | None, arguments: int) -> list[str]:
+    control = Control(spec, ROOT)
+    begin = _ASSEMBLED if users is None or spec.privileged else _NO_NAMESPACES_BELOW
+    bwrap = ["bwrap", "--args", str(arguments), "--", "/bin/sh", "-c", _GATE, control.supervisor, control.inside]
+    command = ["/bin/sh", "-c", begin, "sh", *bwrap]
+    if users is None:
+        return command
+    return ["nsenter", f"--user=/proc/{os.getpid()}/fd/{users}", "--setuid=0", "--setgid=0", "--", *command]
+
+
+def _end_unless_left(child: "subprocess.Popen[bytes]") -> None:
+    if child.returncode is None:
+        child.kill()
+        child.wait()
+
+
+def _go_on(started: _Started, mode: Mode, records: Records, bounds: _Bounds) -> None:
+    """The file system is there: let it become bwrap, and what bwrap starts begin once that is limited and known."""
+    child = started.child
+    with suppress(BrokenPipeError):  # what it said is told
+        os.write(started.word, b"assembled\n")
+    first, waiter = ProcessId.of(_first_process(started.answer, child.pid)), ProcessId.of(child.pid)
     if first is None or waiter is None:
-        with suppress(ChildProcessError):
-            os.waitpid(child.pid, os.WNOHANG)
-        raise _cannot_make(mode, errors.read_text(errors="replace").strip() or "bwrap ended at once")
+        raise cannot_make(mode, started.errors.read_text(errors="replace").strip() or "bwrap ended at once")
     records.write("process", f"{first}\n{waiter}\n")
     bounds.hold(first.pid)
-    os.write(word, b"go\n")
+    os.write(started.word, b"go\n")
+    child.returncode = 0  # it is not ours to wait for: nothing warns when this object goes
 
 
 def _first_process(answer: int, child: int) -> int:
@@ -361,45 +314,6 @@ def _can_disable_namespaces() -> bool:
         major, minor, *_ = (int(part) for part in said.split("."))
         return (major, minor) >= (0, 8)
     return False
-
-
-def _cannot_make(mode: Mode, why: str) -> Fault:
-    if mode is Mode.LAYERED:
-        return CannotLayer("cannot layer the file system", why, "Use Linux 5.19 or later, with ext4, xfs or btrfs.")
-    return Fault("cannot make a sandbox with bubblewrap", f"{why}.", _fix(mode))
-
-
-def _fix(mode: Mode) -> str:
-    """What most probably forbids namespaces here."""
-    off = {
-        # Ubuntu 24.04: https://discourse.ubuntu.com/t/spec-unprivileged-user-namespace-restrictions-via-apparmor
-        "kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
-        "kernel/unprivileged_userns_clone": ("0", "1"),
-        "user/max_user_namespaces": ("0", "65536"),
-    }
-    for name, (bad, good) in off.items():
-        with suppress(OSError):
-            if Path("/proc/sys", name).read_text().strip() == bad:
-                return f"As root: sysctl -w {name.replace('/', '.')}={good}"
-    if mode is Mode.ROOTLESS:
-        return "Allow unprivileged user namespaces, or start it as root."
-    return "A container needs --privileged for this; else use another executor."
-
-
-def hand_over(spec: SandboxSpec) -> None:
-    """Give what is ours in the workspace to the build's root: without idmapped mounts it could not write there.
-
-    Never through a symlink, and only what is root's: so what a build made is not touched.
-    """
-    base = take(Records(spec.home).directory)
-    for top in (spec.output, spec.home / "codebuild" / "control" / "status"):
-        for _, directories, files, handle in os.fwalk(top, follow_symlinks=False):
-            for name in (*directories, *files):
-                with suppress(FileNotFoundError):
-                    if os.stat(name, dir_fd=handle, follow_symlinks=False).st_uid == 0:
-                        os.chown(name, base, base, dir_fd=handle, follow_symlinks=False)
-        os.chown(top, base, base)
-    os.chown(spec.home / "codebuild" / "control" / "commands" / "next", base, base)
 
 
 def clear(spec: SandboxSpec) -> None:

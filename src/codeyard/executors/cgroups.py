@@ -134,9 +134,11 @@ class Group:
         return False
 
     def discard(self) -> None:
-        """Remove it if nothing runs in it."""
+        """Remove it if nothing runs in it. Blocking: of a process that has ended the kernel knows a moment later."""
+        deadline = time.monotonic() + 1
         for directory in self.directories:
-            _unmake(directory)
+            while not _unmake(directory) and time.monotonic() < deadline:
+                time.sleep(0.002)
 
     async def remove(self) -> None:
         """Kill what is still in it, and remove it; gives up after some seconds."""
