@@ -135,7 +135,8 @@ async def test_all_that_is_shown_of_an_execution_is_in_the_shapes_of_the_model(a
 
     async def build(work: Work) -> Outcome:
         stream = "arn:aws:logs:us-east-1:111122223333:log-group:g:log-stream:s"
-        await work.tell(Told("id", "https://example.com", "busy", 50, log_stream=stream, targets=(target,)))
+        more = {"log_stream": stream, "entity_url": "https://example.com/of"}
+        await work.tell(Told("id", "https://example.com", "busy", 50, targets=(target,), **more))
         raise ActionFailed(ErrorCode.JOB_FAILED, "the build failed", "no")
 
     site.script |= {"s": source, "b": build, "check": badly}
@@ -155,6 +156,8 @@ async def test_all_that_is_shown_of_an_execution_is_in_the_shapes_of_the_model(a
     shown = state["Build"]["actionStates"][0]["latestExecution"]
     assert (shown["actionExecutionId"], shown["status"]) == (failed.id, "Failed")
     assert shown["errorDetails"] == {"code": "JobFailed", "message": "the build failed"}
+    assert shown["externalExecutionUrl"] == "https://example.com"
+    assert state["Build"]["actionStates"][0]["entityUrl"] == "https://example.com/of"
     assert state["Build"]["beforeEntryConditionState"]["latestExecution"]["status"] == "Succeeded"
     assert state["Source"]["actionStates"][0]["currentRevision"]["revisionId"] == "abc"
     assert "latestExecution" not in state["Deploy"]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from codeyard.aws import Refused
 from codeyard.pipelines.model import ActionType
@@ -85,6 +86,22 @@ class ActionTypeSpec:
     def queryable(self) -> Property | None:
         """The key whose value a worker asks jobs by, if there is one."""
         return next((one for one in self.properties if one.queryable), None)
+
+
+def link(spec: ActionTypeSpec, setting: str, configuration: Mapping[str, str], id: str | None = None) -> str | None:
+    """The URL that a setting is a template of: `{Config:Name}` is a value of the configuration; other placeholders are
+    `id`, the execution's outside or the revision's. None: there is no such setting, or a placeholder has no value."""
+    template, lacking = spec.settings.get(setting), []
+
+    def value(match: re.Match[str]) -> str:
+        kind, _, name = match[1].partition(":")
+        found = configuration.get(name) if kind == "Config" else id
+        if found is None:
+            lacking.append(name)
+        return quote(found or "", safe="/:@")
+
+    url = _PLACEHOLDER.sub(value, template) if template is not None else None
+    return None if lacking else url
 
 
 class Catalogue:

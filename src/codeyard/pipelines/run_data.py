@@ -1,8 +1,8 @@
 """What is written down of an action execution: artifacts and outcomes as JSON; what an execution has so far. Pure.
 
 `StoredRun.data` has, as far as they are known: type, region, role, namespace, configuration, resolved, inputs, outputs,
-variables, revision, summary, external_id, external_url, percent, token, log_stream, error, updated_by, targets. No
-secret is in it.
+variables, revision, summary, external_id, external_url, entity_url, percent, token, log_stream, error, updated_by,
+targets. No secret is in it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -66,6 +66,7 @@ def told_data(told: Told) -> dict[str, Any]:
     found = {
         "external_id": told.external_id,
         "external_url": told.external_url,
+        "entity_url": told.entity_url,
         "summary": told.summary,
         "percent": told.percent,
         "token": told.token,

@@ -298,7 +298,7 @@ def _action(action: Action, run: StoredRun | None) -> dict[str, Any]:
             "logStreamARN": data.get("log_stream"),
         }
     )
-    shown["entityUrl"] = data.get("external_url")
+    shown["entityUrl"] = data.get("entity_url") or data.get("external_url")
     return given(shown)
 
 

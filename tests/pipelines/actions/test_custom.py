@@ -5,13 +5,14 @@ import io
 import json
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codeyard.pipelines import custom_types_table, jobs_table
-from codeyard.pipelines.action_types import ActionTypeSpec, Counts, Executor
+from codeyard.pipelines.action_types import ActionTypeSpec, Counts, Executor, Property
 from codeyard.pipelines.actions import ActionFailed, ErrorCode, Outcome, Revision, Told
 from codeyard.pipelines.actions.custom import CustomAction
 from codeyard.pipelines.model import ActionType
@@ -161,6 +162,29 @@ async def test_a_source_of_ones_own_says_its_revision(yard: Yard, tmp_path: Path
 
     assert outcome.revision == Revision("r7", "fix", "c")
     assert [each.revision for each in outcome.outputs] == ["r7"]
+
+
+async def test_who_looks_at_it_is_led_to_where_it_is_done(yard: Yard, tmp_path: Path) -> None:
+    at = "https://ci.example.com/job/{Config:Name}/"
+    settings = {"entityUrlTemplate": at, "executionUrlTemplate": at + "{ExternalExecutionId}",
+                "revisionUrlTemplate": at + "changes/{RevisionId}"}  # fmt: skip
+    await yard.prepare(replace(SOURCE, properties=(Property("Name", required=True),), settings=settings))
+    bench = bench_at(tmp_path, action("Source/Custom/Repo/1", {"Name": "us/my app?"}, outputs=["Out"]))
+    yard.benches[bench.run] = bench
+    bench.put(bench.outputs[0].key, a_zip({"a": b"1"}))
+    running = begin(yard, bench)
+    type, there = {"category": "Source", "owner": "Custom", "provider": "Repo", "version": "1"}, "job/us/my%20app%3F"
+    taken = await job(yard, actionTypeId=type, queryParam={})
+    details, revision = {"externalExecutionId": "1"}, {"revision": "r7", "changeIdentifier": "c"}
+    await yard.ask("PutJobSuccessResult", jobId=taken["id"], continuationToken="t", executionDetails=details)
+    taken = await job(yard, actionTypeId=type, queryParam={})
+    details = {"externalExecutionId": "2"}
+    await yard.ask("PutJobSuccessResult", jobId=taken["id"], currentRevision=revision, executionDetails=details)
+    outcome = await running
+
+    urls = [each.entity_url or each.external_url for each in bench.told]
+    assert urls == [f"https://ci.example.com/{there}/{rest}" for rest in ("", "1", "2")]
+    assert outcome.revision == Revision("r7", change_id="c", url=f"https://ci.example.com/{there}/changes/r7")
 
 
 async def test_a_type_that_was_deleted_fails_it(yard: Yard, tmp_path: Path) -> None:

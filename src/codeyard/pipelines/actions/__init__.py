@@ -151,6 +151,7 @@ class Told:
     token: str | None = None
     log_stream: str | None = None  # an ARN
     targets: tuple[Mapping[str, Any], ...] | None = None  # of ListDeployActionExecutionTargets
+    entity_url: str | None = None  # of what it acts on, where that is not `external_url`
 
 
 class Work(Protocol):
