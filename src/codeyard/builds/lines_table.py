@@ -4,17 +4,20 @@ The row changes in the transaction that changes a build, so the queue is asked w
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Executable,
     Index,
     Integer,
     PrimaryKeyConstraint,
     Row,
     String,
     Table,
+    bindparam,
     case,
     func,
     literal,
@@ -54,6 +57,15 @@ Index(
     sqlite_where=_c.waiting > 0, postgresql_where=_c.waiting > 0,
 )  # fmt: skip
 Index("ix_build_lines_running", _c.account, _c.region, sqlite_where=_c.running > 0, postgresql_where=_c.running > 0)
+_MOVED = (
+    lines.update()
+    .where(_c.account == bindparam("in_account"), _c.region == bindparam("in_region"), _c.project == bindparam("of"))
+    .values(
+        waiting=_c.waiting - bindparam("less", type_=BigInteger),
+        running=_c.running + bindparam("more", type_=BigInteger),
+        turn=func.coalesce(bindparam("served", type_=BigInteger), _c.turn),
+    )
+)
 
 
 def order(stored: StoredBuild) -> tuple[str, str, str]:
@@ -65,13 +77,18 @@ def joined(tx: Tx, stored: StoredBuild) -> None:
     """A build has come to wait. Its project's priority and limit are from now on what it says."""
     account, region, project = order(stored)
     since = microseconds(stored.build.started)
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     new = {"waiting": 1, "running": 0, "turn": since, "priority": stored.priority, "limited": stored.limit}
-    query = insert(lines).values(account=account, region=region, project=project, **new)
+    tx.execute(_joining(tx.dialect.name), {"account": account, "region": region, "project": project, **new})
+
+
+@cache
+def _joining(dialect: str) -> Executable:
+    query = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(lines)
+    new = query.excluded
     # The first of a line has its turn by when it came, or else by when the line was last served.
-    turn = case(((_c.waiting == 0) & (_c.turn < since), since), else_=_c.turn)
-    changed = {"waiting": _c.waiting + 1, "turn": turn, "priority": stored.priority, "limited": stored.limit}
-    tx.execute(query.on_conflict_do_update(index_elements=[_c.account, _c.region, _c.project], set_=changed))
+    turn = case(((_c.waiting == 0) & (_c.turn < new.turn), new.turn), else_=_c.turn)
+    changed = {"waiting": _c.waiting + 1, "turn": turn, "priority": new.priority, "limited": new.limited}
+    return query.on_conflict_do_update(index_elements=[_c.account, _c.region, _c.project], set_=changed)
 
 
 def settle(tx: Tx, owner: Owner, project: str, priority: int, limit: int | None) -> None:
@@ -83,13 +100,15 @@ def moved(tx: Tx, was: StoredBuild, now: StoredBuild) -> None:
     """A build stands otherwise than it did; or not, and nothing changes."""
     if was.standing is now.standing:
         return
+    account, region, project = order(was)
     values: dict[str, Any] = {
-        "waiting": _c.waiting - int(was.standing is Standing.WAITING),
-        "running": _c.running - int(was.standing is Standing.RUNNING) + int(now.standing is Standing.RUNNING),
+        "less": int(was.standing is Standing.WAITING),
+        "more": int(now.standing is Standing.RUNNING) - int(was.standing is Standing.RUNNING),
+        "served": None,
     }
     if now.standing is Standing.RUNNING and now.claimed is not None:
-        values["turn"] = microseconds(now.claimed)
-    tx.execute(lines.update().where(*_is(was.owner, was.id.project)).values(**values))
+        values["served"] = microseconds(now.claimed)
+    tx.execute(_MOVED, {"in_account": account, "in_region": region, "of": project, **values})
 
 
 def alone(tx: Tx) -> None:

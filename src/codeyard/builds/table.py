@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     literal,
     select,
@@ -84,6 +85,16 @@ _some("ix_builds_waiting", Standing.WAITING, _c.account, _c.region, _c.project, 
 _some("ix_builds_overdue", Standing.WAITING, _c.queue_until)
 _some("ix_builds_running", Standing.RUNNING, _c.worker)
 
+# Made once: SQLAlchemy takes longer to make a statement than SQLite to do it.
+_ONE = select(builds).where(_c.run == bindparam("run"))
+_ONE_HELD = _ONE.with_for_update()
+_HEADS = (
+    select(_c.run, _c.cpus, _c.memory, _c.submitted)
+    .where(*(_c[name] == bindparam(name) for name in ("account", "region", "project")), _is(Standing.WAITING))
+    .order_by(*_IN_LINE)
+    .limit(bindparam("at_most", type_=Integer))
+)
+_CHANGED = builds.update().where(_c.run == bindparam("was"), _c.version == bindparam("was_version"))
 
 _LISTED = _c.number > 0  # but those of managed compute, which have none: AWS's show in no account
 
@@ -93,12 +104,12 @@ _LISTED = _c.number > 0  # but those of managed compute, which have none: AWS's 
 
 def insert(tx: Tx, stored: StoredBuild) -> None:
     """A new row. Duplicate."""
-    tx.execute(builds.insert().values(**_constant(stored), **_changing(stored)))
+    tx.execute(builds.insert(), _constant(stored) | _changing(stored))
     lines_table.joined(tx, stored)
 
 
 def load(tx: Tx, run: str) -> StoredBuild | None:
-    row = tx.execute(select(builds).where(_c.run == run)).first()
+    row = tx.execute(_ONE, {"run": run}).first()
     return None if row is None else _stored(row)
 
 
@@ -116,15 +127,13 @@ def change(tx: Tx, run: str, rule: Callable[[StoredBuild], StoredBuild]) -> tupl
 
 def hold(tx: Tx, run: str) -> StoredBuild | None:
     """The build, which nobody else changes before the transaction ends."""
-    row = tx.execute(select(builds).where(_c.run == run).with_for_update()).first()
+    row = tx.execute(_ONE_HELD, {"run": run}).first()
     return None if row is None else _stored(row)
 
 
 def save(tx: Tx, was: StoredBuild, now: StoredBuild) -> StoredBuild:
     """The build with its new version. Conflict if somebody changed it since `was` was read."""
-    values = _changing(now) | {"version": was.version + 1}
-    done = tx.execute(builds.update().where(_c.run == was.run, _c.version == was.version).values(**values))
-    if done.rowcount != 1:
+    if not _write(tx, was, now):
         raise Conflict(f"build {was.id}", "somebody else changed it.", "Read it again.")
     lines_table.moved(tx, was, now)
     return replace(now, version=was.version + 1)
@@ -134,13 +143,11 @@ def claim(tx: Tx, chosen: Iterable[Waiting], rule: Callable[[StoredBuild], Store
     """Those of the chosen that still wait, as the rule makes them. All rows are locked before any line is."""
     moved = []
     for waiting in chosen:
-        row = tx.execute(select(builds).where(_c.run == waiting.run).with_for_update()).first()
-        if row is None or row.standing != Standing.WAITING:
+        was = hold(tx, waiting.run)
+        if was is None or was.standing is not Standing.WAITING:
             continue
-        was = _stored(row)
         now = rule(was)
-        values = _changing(now) | {"version": was.version + 1}
-        tx.execute(builds.update().where(_c.run == was.run, _c.version == was.version).values(**values))
+        _write(tx, was, now)
         moved.append((was, now))
     for was, now in sorted(moved, key=lambda pair: lines_table.order(pair[0])):
         lines_table.moved(tx, was, now)
@@ -192,13 +199,10 @@ def _page(tx: Tx, query: Select[Any], key: tuple[Column[int], Column[str]], asce
 
 def heads(tx: Tx, owner: Owner, project: str, at_most: int) -> tuple[Waiting, ...]:
     """The first of the builds that wait in this line."""
-    query = (
-        select(_c.run, _c.cpus, _c.memory, _c.submitted)
-        .where(*_of(owner), _c.project == project, _is(Standing.WAITING))
-        .order_by(*_IN_LINE)
-        .limit(at_most)
+    line = {"account": owner.account, "region": owner.region, "project": project, "at_most": at_most}
+    return tuple(
+        Waiting(row.run, Size(row.cpus, row.memory), time_of(row.submitted)) for row in tx.execute(_HEADS, line)
     )
-    return tuple(Waiting(row.run, Size(row.cpus, row.memory), time_of(row.submitted)) for row in tx.execute(query))
 
 
 def ahead(tx: Tx, runs: Iterable[str]) -> dict[str, int]:
@@ -255,6 +259,12 @@ def standing_counts(tx: Tx) -> dict[str, int]:
 
 def _of(owner: Owner) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return _c.account == owner.account, _c.region == owner.region
+
+
+def _write(tx: Tx, was: StoredBuild, now: StoredBuild) -> bool:
+    """Whether nobody has changed the row since."""
+    there = {"was": was.run, "was_version": was.version}
+    return tx.execute(_CHANGED, _changing(now) | {"version": was.version + 1} | there).rowcount == 1
 
 
 def _constant(stored: StoredBuild) -> dict[str, Any]:
