@@ -62,14 +62,17 @@ def _queue(place: Path, calls: int, patience: float) -> None:
         with ThreadPoolExecutor(_CLIENTS) as pool:
             shares = [(one, calls // _CLIENTS) for one in clients]
             times = list(itertools.chain.from_iterable(pool.map(start, shares)))
-        asked = time.perf_counter() - began
+        asked, waiting = time.perf_counter() - began, server.under_way()
         looked = _looked(server, client)
-        _all_end(server, len(times), patience)
-        took = time.perf_counter() - began
+        worked = server.cpu()
+        rates = _all_end(server, len(times), patience)
+        took, worked = time.perf_counter() - began, server.cpu() - worked
         most = server.most_memory()
     line("StartBuild", ms(at(0.5, times)), f"p99 {ms(at(0.99, times))}; {len(times) / asked:,.0f} calls/s")
-    line("BatchGetBuilds of one that waits", ms(looked), "with its place in the queue")
+    line("BatchGetBuilds of one that waits", ms(looked), f"with its place in the queue of {waiting:,}")
     line("all ended SUCCEEDED", f"{len(times):,}", f"{len(times) / took:.1f} builds/s")
+    line("once all were asked for, by tenths", " ".join(f"{rate:.1f}" for rate in rates), "builds/s")
+    line("the server worked, for each of those", ms(worked / max(1, waiting)))
     line("memory, at the most", f"{most / 1e6:.0f} MB", f"{before / 1e6:.0f} MB before")
 
 
@@ -85,14 +88,21 @@ def _looked(server: Server, client: Client) -> float:
     return at(0.5, taken)
 
 
-def _all_end(server: Server, builds: int, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while (found := server.statuses()).get("IN_PROGRESS", 0):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"after {patience:g} seconds: {found}")
+def _all_end(server: Server, builds: int, patience: float) -> list[float]:
+    """Wait for it. Builds per second, of each tenth of those that are under way now."""
+    began = marked = time.monotonic()
+    tenth = server.under_way() / 10
+    left, rates = 10 * tenth, list[float]()
+    while (now := server.under_way()) > 0:
+        if time.monotonic() > began + patience:
+            raise SystemExit(f"after {patience:g} seconds: {server.statuses()}")
+        if now <= left - tenth:
+            rates.append((left - now) / (time.monotonic() - marked))
+            left, marked = now, time.monotonic()
         time.sleep(0.1)
-    if found != {"SUCCEEDED": builds}:
+    if (found := server.statuses()) != {"SUCCEEDED": builds}:
         raise SystemExit(f"builds ended otherwise: {found}")
+    return rates
 
 
 def _output(place: Path, builds: int, megabytes: int, patience: float) -> None:

@@ -111,6 +111,11 @@ class Server:
         with closing(sqlite3.connect(f"file:{self.data}/codeyard.sqlite?mode=ro", uri=True, timeout=20)) as db:
             return dict(db.execute("SELECT status, count(*) FROM builds GROUP BY status"))
 
+    def under_way(self) -> int:
+        """How many builds wait or run; this is quick however many there are."""
+        with closing(sqlite3.connect(f"file:{self.data}/codeyard.sqlite?mode=ro", uri=True, timeout=20)) as db:
+            return int(db.execute("SELECT coalesce(sum(waiting + running), 0) FROM build_lines").fetchone()[0])
+
     def wait_for(self, run: str) -> str:
         """How the build ended."""
         with closing(sqlite3.connect(f"file:{self.data}/codeyard.sqlite?mode=ro", uri=True, timeout=20)) as db:
