@@ -28,11 +28,12 @@ ID = BuildId.parse("project:0b9b3c1e-6f5e-4d1c-9a39-0d4f1a2b3c4d")
 
 @dataclass(slots=True)
 class ScriptedSandbox:
-    """Keeps the promise that a key runs once; answers evaluations with `values`, and commands with `codes` in turn."""
+    """Keeps the promise that a key runs once; answers evaluations with `values` (None: its shell cannot), and commands
+    with `codes` in turn."""
 
     spec: SandboxSpec
     codes: list[int] = field(default_factory=list)
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)  # outside the workspace
     ran: dict[str, Command] = field(default_factory=dict)
     ended: dict[str, Exit] = field(default_factory=dict)
@@ -55,8 +56,10 @@ class ScriptedSandbox:
         if not key.startswith("value-"):
             return self.codes.pop(0) if self.codes else 0
         name = key.removeprefix("value-")
-        answers = "".join(f"{value}\0" for value in self.values.get(name, ()))
-        (self.spec.output / "tmp" / name).write_text(answers)
+        answers = self.values.get(name, ())
+        if answers is None:
+            return 2
+        (self.spec.output / "tmp" / name).write_text("".join(f"{value}\0" for value in answers))
         return 0
 
     async def fetch(self, path: str, into: Path) -> bool:

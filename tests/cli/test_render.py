@@ -102,6 +102,7 @@ BAD: tuple[Event | LogPiece, ...] = (
     phase("POST_BUILD", 0.001),
     CacheUsed(AT, "restore", False, "deps", 0, 0),
     report(counts={"SUCCEEDED": 2, "FAILED": 1, "SKIPPED": 1}, failed=["test_of\x1b[2Jthe_hostile"], slowest=[]),
+    report(name="app-coverage", status="INCOMPLETE", counts={}, slowest=[], total=0),
     BuildEnded(AT, "app:0002", "FAILED", 0.9, {}, None, "/state/runs/0002/log"),
 )
 
@@ -208,6 +209,7 @@ def test_why_a_source_or_a_buildspec_is_wrong_stands_below_its_phase() -> None:
         LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Phase is DOWNLOAD_SOURCE\n"),
         LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Line 3, column 3: no such key. Remove it.\n"),
         LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Line 9, column 1: \x1b[2Jno such phase. Remove it.\n"),
+        LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Expanding **/*\n"),
         LogPiece(True, b"[Container] 2026/01/02 03:04:05.000006 Phase complete: DOWNLOAD_SOURCE State: FAILED\n"),
         phase("DOWNLOAD_SOURCE", 0.1, "FAILED", "YAML_FILE_ERROR", "no such key"),
     ]
@@ -215,6 +217,7 @@ def test_why_a_source_or_a_buildspec_is_wrong_stands_below_its_phase() -> None:
 
     assert "  Line 3, column 3: no such key. Remove it.\n  Line 9, column 1:  [2Jno such phase. Remove it.\n" in told
     assert "Phase is" not in told
+    assert "Expanding" not in told
 
 
 def test_a_long_command_is_cut() -> None:

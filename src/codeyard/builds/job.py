@@ -16,7 +16,7 @@ from codeyard.builds.model import Outcome, Phase, Settings, Status
 from codeyard.builds.phases import timed_out
 from codeyard.builds.script import Place, evaluation
 from codeyard.builds.tools import Tools, WhichSources
-from codeyard.errors import CodeyardError
+from codeyard.errors import CodeyardError, Invalid, NotFound
 from codeyard.events import Event
 from codeyard.executors import Command, Exit, Sandbox, SandboxLost
 
@@ -186,7 +186,7 @@ class Job:
     # ── what the shell inside says ──
 
     async def evaluate(self, key: str, expressions: tuple[str, ...]) -> tuple[str, ...]:
-        """What the build's shell makes of each, with the variables as they are now (reference 1.8, 1.9)."""
+        """What the build's shell makes of each, with the variables as they are now (reference 1.8, 1.9). Invalid."""
         if not expressions:
             return ()
         place = await self.place()
@@ -194,7 +194,11 @@ class Job:
             expressions, place, f"{place.root}/output/tmp/{key}", shared=self.buildspec.version != "0.1"
         )
         await self.run(Command(f"value-{key}", script, shell=self.shell))
-        content = read_file(self.tools.sandbox.output, f"tmp/{key}", _EVALUATED_AT_MOST)
+        try:
+            content = read_file(self.tools.sandbox.output, f"tmp/{key}", _EVALUATED_AT_MOST)
+        except NotFound as error:  # there is no such shell, or no command in it that a shell can read
+            what = f"{self.shell} cannot evaluate {' '.join(expressions)[:200]}"
+            raise Invalid(what, "it ended before it had.", "See in the log what it said.") from error
         values = content.decode(errors="replace").split("\0")[:-1]
         return tuple(values[: len(expressions)]) + ("",) * (len(expressions) - len(values))
 

@@ -33,10 +33,11 @@ _LONG = 0.5
 _MESSAGE = 200  # characters of a phase's message: it repeats a command that is on the screen already
 _NOTES = 20
 _AGENT = re.compile(r"\[Container\] \S+ \S+ ")
-# What the agent says in every build until its first command.
+# What the agent says in every build until its first command, and of every artifact, or what is on the screen anyway.
 _USUAL = (
-    "CODEBUILD_SRC_DIR", "Decrypting ", "Moving to ", "Phase ", "Processing ", "Running on ", "Selecting ",
-    "Waiting for ", "YAML location ",
+    "Assembling ", "CODEBUILD_SRC_DIR", "Command did not exit ", "Decrypting ", "Expanding ", "Found ", "Moving to ",
+    "No matching auto-discover ", "Phase ", "Preparing ", "Processing ", "Report auto-discover ", "Running on ",
+    "Selecting ", "Set report ", "Waiting for ", "YAML location ",
 )  # fmt: skip
 _COMMAND_LINES = 10  # of a command, so that a long script does not push the output away
 

@@ -27,6 +27,7 @@ _PRIMARY = "primary"
 _QUIET = {"QUEUED", "FINALIZING"}  # phases that the user has no part in
 _NOTABLE = 0.1  # seconds
 _SLOW = 0.01  # seconds
+_INCOMPLETE = "INCOMPLETE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,12 @@ class Summary:
         if self._failed is not None:
             found.append(("Failed", _failed_lines(*self._failed)))
         elif problem := next((phase for phase in self._phases if phase.status != "SUCCEEDED"), None):
-            found.append(("Failed", [_line((f"{problem.phase}: {problem.message or problem.status}", "red"))]))
-        tests = [report for report in self._reports if report.line_coverage is None]
+            label = "Stopped" if problem.status == "STOPPED" else "Failed"
+            found.append((label, [_line((f"{problem.phase}: {problem.message or problem.status}", "red"))]))
+        tests = [report for report in self._reports if report.counts]  # of coverage nothing is counted
         if tests:
             found.append(("Tests", [line for report in tests for line in _test_lines(report)]))
-        coverage = [_coverage_line(report) for report in self._reports if report.line_coverage is not None]
+        coverage = [_coverage_line(report) for report in self._reports if not report.counts]
         if coverage:
             found.append(("Coverage", coverage))
         if self._caches:
@@ -185,7 +187,7 @@ def _test_lines(report: ReportMade) -> list[Line]:
             (f"{failed:,} failed", "bold red" if failed else "dim"),
             (", ", "dim"),
             (f"{skipped:,} skipped", "yellow" if skipped else "dim"),
-            ("  incomplete: see the log" if report.status == "INCOMPLETE" else "", "yellow"),
+            ("  incomplete: see the log" if report.status == _INCOMPLETE else "", "yellow"),
         )
     ]
     lines += [_line((f"  ✘ {name}", "red")) for name in report.failed]
@@ -195,6 +197,9 @@ def _test_lines(report: ReportMade) -> list[Line]:
 
 
 def _coverage_line(report: ReportMade) -> Line:
+    if report.line_coverage is None:
+        lines = "incomplete: see the log" if report.status == _INCOMPLETE else "no lines"
+        return _line((f"{report.name}  ", ""), (lines, "yellow"))
     branches = "" if report.branch_coverage is None else f", {report.branch_coverage:.1f} % of branches"
     return _line((f"{report.name}  {report.line_coverage:.1f} % of lines{branches}", ""))
 
