@@ -20,9 +20,10 @@ from codeyard.objects.directory import ObjectDirectory
 from codeyard.pipelines import polling_table
 from codeyard.pipelines.actions.repositories import Reach, Repositories
 from codeyard.pipelines.actions.source_git import Access
-from codeyard.pipelines.changes import Begin, Watched
+from codeyard.pipelines.changes import Begin, Watched, sources
 from codeyard.pipelines.looking import Looking
 from codeyard.pipelines.model import parse
+from codeyard.pipelines.pipelines_table import Current
 from codeyard.pipelines.polling import LEASE, Polling
 from codeyard.sources import Credential
 from codeyard.sources.git_history import GitHistories
@@ -61,10 +62,14 @@ class World:
         self.looking = Looking(access, lambda _watched, _action: embedded(self.objects, OWNER.account))
 
     def server(self) -> Polling:
-        return Polling(self.database, lambda: self.time, self._all, self.looking.look, self._start, every=60)
+        return Polling(self.database, lambda: self.time, self, self.looking.look, self._start, every=60)
 
-    async def _all(self) -> list[Watched]:
-        return self.pipelines
+    async def names(self) -> list[Current]:
+        found = [each for each in self.pipelines if sources(each.declaration)]
+        return [Current(each.owner, each.pipeline, NOON, 1) for each in found]
+
+    async def watched(self, name: Current) -> Watched | None:
+        return next((each for each in self.pipelines if each.pipeline == name.pipeline), None)
 
     async def _start(self, watched: Watched, begin: Begin) -> None:
         if self.failing is not None:
@@ -93,6 +98,11 @@ class World:
         """Time goes by, and each server looks."""
         self.time += timedelta(seconds=seconds)
         await asyncio.gather(*(server.once() for server in servers))
+
+    async def row(self, pipeline: str) -> polling_table.Poll:
+        found = await self.database.read(lambda tx: polling_table.load(tx, OWNER, pipeline))
+        assert found is not None
+        return found
 
     @property
     def commits(self) -> list[str]:
@@ -231,13 +241,13 @@ async def test_a_source_that_fails_is_asked_less_often_and_hides_no_other(world:
     await world.later(server, seconds=121)
 
     assert len(world.started) == 1
-    rows = {row.pipeline: row for row in await world.database.read(polling_table.load)}
-    assert {name: row.failures for name, row in rows.items()} == {"P": 0, "Broken": 2}
-    assert rows["P"].due == world.time + timedelta(seconds=60)
-    assert rows["Broken"].due == world.time + timedelta(seconds=240)
+    good, bad = await world.row("P"), await world.row("Broken")
+    assert (good.failures, bad.failures) == (0, 2)
+    assert good.due == world.time + timedelta(seconds=60)
+    assert bad.due == world.time + timedelta(seconds=240)
     world.pipelines = []
     await world.later(server)
-    assert await world.database.read(polling_table.load) == ()
+    assert await world.database.read(polling_table.dues) == {}
 
 
 @pytest.mark.parametrize("failure", [Fault("the database", "it is away.", "Wait."), asyncio.CancelledError()])
@@ -280,10 +290,12 @@ async def test_a_start_that_is_refused_for_good_is_let_go(world: World) -> None:
 async def test_the_loop_goes_on_whatever_breaks(world: World) -> None:
     calls = asyncio.Queue[int]()
 
-    async def broken() -> list[Watched]:
-        calls.put_nowait(1)
-        raise RuntimeError("nobody expected this")
+    class Broken(World):
+        async def names(self) -> list[Current]:
+            calls.put_nowait(1)
+            raise RuntimeError("nobody expected this")
 
+    broken = Broken(world.home / "broken", world.database)
     polling = Polling(world.database, lambda: world.time, broken, world.looking.look, world._start, every=0.05)
     running = asyncio.create_task(polling.run())
     await calls.get()

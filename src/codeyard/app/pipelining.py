@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,15 +59,16 @@ from codeyard.pipelines.changes import Begin, Watched
 from codeyard.pipelines.control import PipelineControl
 from codeyard.pipelines.job_data import Credentials, session_policy
 from codeyard.pipelines.looking import Looking
-from codeyard.pipelines.masking import joined, secret_values
+from codeyard.pipelines.masking import secret_values
 from codeyard.pipelines.model import Action as Declared
 from codeyard.pipelines.model import ActionType, parse
 from codeyard.pipelines.polling import Polling
 from codeyard.pipelines.runner import Runner
 from codeyard.pipelines.runners import Runners
 from codeyard.pipelines.starting import Trigger
-from codeyard.pipelines.stored import StoredPipeline, StoredRun, StoredVersion
+from codeyard.pipelines.stored import StoredRun, StoredVersion
 from codeyard.pipelines.stored_webhooks import StoredWebhooks
+from codeyard.pipelines.watching import Watching
 from codeyard.pipelines.webhook_endpoint import WebhookEndpoint
 from codeyard.pipelines.work import Means, Rights, publish
 from codeyard.sources.git_history import GitHistories
@@ -128,10 +129,10 @@ class _Made:
         access = self._access()
         actions = self._actions(access)
         poll = self._config.poll_sources
-        looking = Looking(access, self._buckets_of)
+        looking, watching = Looking(access, self._buckets_of), Watching(self._db, self._sealer.unsealed)
         who, dropped = server_id(self._config.data), self._parts.metrics.event_dropped
         telling = Telling(self._db, self._outside, self._config.events, who, now, dropped)
-        polling = Polling(self._db, now, self._watched, looking.look, self._begin, poll) if poll else None
+        polling = Polling(self._db, now, watching, looking.look, self._begin, poll) if poll else None
         return Pipelines(
             self._control,
             self._service(),
@@ -316,24 +317,6 @@ class _Made:
     async def _begin(self, watched: Watched, begin: Begin) -> None:
         trigger = Trigger(begin.kind, begin.detail)
         await self._control.start(watched.owner, watched.pipeline, begin.given, trigger, required=False)
-
-    async def _watched(self) -> Iterable[Watched]:
-        def work(tx: Tx) -> list[tuple[StoredPipeline, StoredVersion]]:
-            found = []
-            for stored in pipelines_table.everything(tx):
-                version = pipelines_table.version_of(tx, stored.owner, stored.name, stored.version)
-                assert version is not None
-                found.append((stored, version))
-            return found
-
-        return [self._watch(stored, version) for stored, version in await self._db.read(work)]
-
-    def _watch(self, stored: StoredPipeline, version: StoredVersion) -> Watched:
-        secrets: Mapping[str, str] = {}
-        if version.secrets is not None:
-            secrets = self._sealer.unsealed(stored.owner, stored.name, version.secrets)
-        declaration = parse(joined(version.shape, secrets))
-        return Watched(stored.owner, stored.name, stored.created.isoformat(), declaration)
 
     # ── the API ──
 

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -54,6 +55,16 @@ versions = Table(
 )
 _p, _v = pipelines.c, versions.c
 Index("ix_pipelines_region", _p.account, _p.region)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Which version a pipeline has now. One of the same name that was made later is another."""
+
+    owner: Owner
+    pipeline: str
+    created: datetime
+    version: int
 
 
 def _named(columns: Any) -> tuple[Any, ...]:
@@ -136,9 +147,13 @@ def count(tx: Tx, owner: Owner) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def everything(tx: Tx) -> list[StoredPipeline]:
+def current(tx: Tx) -> list[Current]:
     """All pipelines of all owners: for what looks at each of them now and then."""
-    return [_stored(row) for row in tx.execute(select(pipelines))]
+    query = select(_p.account, _p.region, _p.name, _p.created, _p.version)
+    return [
+        Current(Owner(row.account, row.region), row.name, time_of(row.created), row.version)
+        for row in tx.execute(query)
+    ]
 
 
 def retagged(stored: StoredPipeline, tags: Mapping[str, str]) -> StoredPipeline:

@@ -9,7 +9,7 @@ its configuration changed, only remembers.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,11 +17,11 @@ from typing import Protocol
 
 from codeyard.aws import Refused
 from codeyard.errors import CodeyardError, Invalid, NotFound
-from codeyard.ident import Owner
 from codeyard.pipelines import polling_table as table
 from codeyard.pipelines.changes import Begin, Change, Seen, Source, Watched, begins, mark, sources
 from codeyard.pipelines.looking import Found
-from codeyard.pipelines.polling_table import Poll
+from codeyard.pipelines.pipelines_table import Current
+from codeyard.pipelines.polling_table import Due, Poll
 from codeyard.store import Database, Duplicate
 
 AT_ONCE = 8  # pipelines that are looked at
@@ -31,6 +31,18 @@ LONGEST = timedelta(minutes=15)  # between looks at what always fails
 _log = logging.getLogger(__name__)
 
 Look = Callable[[Watched, Source, Seen | None], Awaitable[Found]]
+
+
+class Watches(Protocol):
+    """Knows the pipelines; see `watching`."""
+
+    async def names(self) -> Sequence[Current]:
+        """All whose sources are looked at."""
+        ...
+
+    async def watched(self, name: Current) -> Watched | None:
+        """One of these; None: it is gone."""
+        ...
 
 
 class Start(Protocol):
@@ -43,18 +55,18 @@ class Start(Protocol):
 
 
 class Polling:
-    """`watched` gives all pipelines; `every` is in seconds. `look` is `Looking.look`."""
+    """`every` is in seconds. `look` is `Looking.look`."""
 
     def __init__(
         self,
         database: Database,
         now: Callable[[], datetime],
-        watched: Callable[[], Awaitable[Iterable[Watched]]],
+        watching: Watches,
         look: Look,
         start: Start,
         every: float = 60.0,
     ) -> None:
-        self._database, self._now, self._watched = database, now, watched
+        self._database, self._now, self._watching = database, now, watching
         self._look, self._start, self._every = look, start, timedelta(seconds=every)
 
     async def run(self) -> None:
@@ -69,44 +81,43 @@ class Polling:
 
     async def once(self) -> None:
         """Look at every pipeline whose time has come. What the database raises."""
-        rows = {(row.owner, row.pipeline): row for row in await self._database.read(table.load)}
-        named: set[tuple[Owner, str]] = set()
-        due: list[tuple[Watched, Poll]] = []
-        for one in await self._watched():
-            if not _looked_at(one):
-                continue
-            key = (one.owner, one.pipeline)
-            named.add(key)
-            row = rows.get(key) or await self._made(one)
-            if row is not None and row.due <= self._now():
-                due.append((one, row))
+        dues = await self._database.read(table.dues)
+        named = {(one.owner, one.pipeline): one for one in await self._watching.names()}
+        due: list[tuple[Current, int]] = []
+        for key, one in named.items():
+            row = dues.get(key) or await self._made(one)
+            if row is not None and row.at <= self._now():
+                due.append((one, row.turn))
         # Rows were read first: one that is here and has no pipeline has none any more.
-        for key in rows.keys() - named:
-            await self._database.write(partial(table.remove, was=rows[key]))
+        for owner, pipeline in dues.keys() - named.keys():
+            turn = dues[owner, pipeline].turn
+            await self._database.write(partial(table.remove, owner=owner, pipeline=pipeline, turn=turn))
         limit = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for one, row in due:
-                group.create_task(self._limited(limit, one, row))
+            for one, turn in due:
+                group.create_task(self._limited(limit, one, turn))
 
-    async def _limited(self, limit: asyncio.Semaphore, watched: Watched, row: Poll) -> None:
+    async def _limited(self, limit: asyncio.Semaphore, one: Current, turn: int) -> None:
         async with limit:
             try:
-                await self._turn(watched, row)
+                await self._turn(one, turn)
             except Exception:  # noqa: BLE001 - told to the log; one pipeline is not to stop the others
-                _log.exception("poll_failed pipeline=%s", watched.pipeline)
+                _log.exception("poll_failed pipeline=%s", one.pipeline)
 
-    async def _made(self, watched: Watched) -> Poll | None:
-        row = Poll(watched.owner, watched.pipeline, self._now())
+    async def _made(self, one: Current) -> Due | None:
+        row = Poll(one.owner, one.pipeline, self._now())
         try:
             await self._database.write(lambda tx: table.insert(tx, row))
         except Duplicate:  # another server was quicker, and looks
             return None
-        return row
+        return Due(row.due, row.turn)
 
-    async def _turn(self, watched: Watched, row: Poll) -> None:
+    async def _turn(self, one: Current, turn: int) -> None:
         """One look at one pipeline, if nobody else has it."""
-        held = await self._saved(row, due=self._now() + LEASE)
-        if held is None:
+        until = self._now() + LEASE
+        held = await self._database.write(lambda tx: table.claim(tx, one.owner, one.pipeline, turn, until))
+        watched = await self._watching.watched(one) if held is not None else None
+        if held is None or watched is None:
             return
         if held.pending:  # somebody died, or could not start them
             held = await self._started(watched, held)
@@ -177,14 +188,6 @@ def _for_good(error: CodeyardError) -> bool:
     if isinstance(error, Refused):
         return error.status < 500 and not any(sign in error.code for sign in ("Limit", "Conflict", "Throttling"))
     return isinstance(error, NotFound | Invalid)
-
-
-def _looked_at(watched: Watched) -> bool:
-    try:
-        return bool(sources(watched.declaration))
-    except Invalid as error:  # a filter that was taken once and is none by now
-        _log.warning("poll_refused pipeline=%s error=%s", watched.pipeline, error)
-        return False
 
 
 def _token(row: Poll) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, Row, String, Table, Text, and_, select
+from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, Row, String, Table, Text, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from codeyard.ident import Owner
@@ -43,8 +43,32 @@ class Poll:
     failures: int = 0  # looks that failed since the last that did not
 
 
-def load(tx: Tx) -> tuple[Poll, ...]:
-    return tuple(_poll(row) for row in tx.execute(select(polls)))
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a pipeline is looked at next, and the turn of its row."""
+
+    at: datetime
+    turn: int
+
+
+def dues(tx: Tx) -> dict[tuple[Owner, str], Due]:
+    """Of all rows, by owner and pipeline."""
+    query = select(_c.account, _c.region, _c.pipeline, _c.due, _c.turn)
+    return {
+        (Owner(row.account, row.region), row.pipeline): Due(time_of(row.due), row.turn) for row in tx.execute(query)
+    }
+
+
+def load(tx: Tx, owner: Owner, pipeline: str) -> Poll | None:
+    row = tx.execute(select(polls).where(*_of(owner, pipeline))).first()
+    return None if row is None else _poll(row)
+
+
+def claim(tx: Tx, owner: Owner, pipeline: str, turn: int, until: datetime) -> Poll | None:
+    """The row, at which nobody else looks until then; None: it has another turn by now."""
+    mine = polls.update().where(*_of(owner, pipeline), _c.turn == turn)
+    claimed = tx.execute(mine.values(due=microseconds(until), turn=turn + 1)).rowcount == 1
+    return load(tx, owner, pipeline) if claimed else None
 
 
 def insert(tx: Tx, poll: Poll) -> None:
@@ -55,22 +79,17 @@ def insert(tx: Tx, poll: Poll) -> None:
 
 def save(tx: Tx, was: Poll, now: Poll) -> bool:
     """Whether nobody changed the row since it was read: then it is as `now` has it."""
-    return tx.execute(polls.update().where(_unchanged(was)).values(**_values(now))).rowcount == 1
+    mine = polls.update().where(*_of(was.owner, was.pipeline), _c.turn == was.turn)
+    return tx.execute(mine.values(**_values(now))).rowcount == 1
 
 
-def remove(tx: Tx, was: Poll) -> None:
-    """Unless somebody changed it since."""
-    tx.execute(polls.delete().where(_unchanged(was)))
+def remove(tx: Tx, owner: Owner, pipeline: str, turn: int) -> None:
+    """Unless it has another turn by now."""
+    tx.execute(polls.delete().where(*_of(owner, pipeline), _c.turn == turn))
 
 
-def _unchanged(was: Poll) -> ColumnElement[bool]:
-    owner = was.owner
-    return and_(
-        _c.account == owner.account,
-        _c.region == owner.region,
-        _c.pipeline == was.pipeline,
-        _c.turn == was.turn,
-    )
+def _of(owner: Owner, pipeline: str) -> tuple[ColumnElement[bool], ...]:
+    return _c.account == owner.account, _c.region == owner.region, _c.pipeline == pipeline
 
 
 def _values(poll: Poll) -> dict[str, Any]:
