@@ -260,7 +260,7 @@ def test_each_managed_policy_is_listed() -> None:
     listed = re.search(r"as far as their services are here: (.*?)\.\n", section(API, "IAM"), re.DOTALL)
     assert listed is not None
 
-    assert set(re.findall(r"`(\w+)`", listed[1])) == set(managed_policies.DOCUMENTS)
+    assert set(re.findall(r"`([\w/-]+)`", listed[1])) == set(managed_policies.DOCUMENTS)
 
 
 def test_the_page_of_servers_names_settings_that_there_are() -> None:

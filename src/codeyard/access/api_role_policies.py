@@ -77,16 +77,16 @@ class RolePolicyOperations:
         arns = await self._rows.read(call, table.attached_to)
         if call.input.get("PathPrefix") not in (None, "/"):
             arns = []  # those that we know have no path
-        attached = [{"PolicyName": arn.removeprefix(managed_policies.PREFIX), "PolicyArn": arn} for arn in arns]
+        attached = [{"PolicyName": managed_policies.name_of(arn), "PolicyArn": arn} for arn in arns]
         return self._rows.part(call, "AttachedPolicies", attached)
 
     @operation("GetPolicy", lambda call: str(call.input["PolicyArn"]))
     async def get_policy(self, call: Call) -> Shape:
         arn = _checked(call.input["PolicyArn"])
         told = {
-            "PolicyName": arn.removeprefix(managed_policies.PREFIX),
+            "PolicyName": managed_policies.name_of(arn),
             "Arn": arn,
-            "Path": "/",
+            "Path": arn.removesuffix(managed_policies.name_of(arn)).partition(":policy")[2],
             "DefaultVersionId": "v1",
             "IsAttachable": True,
             "CreateDate": _MANAGED_SINCE,

@@ -34,7 +34,8 @@ DOCUMENTS = {
     "PowerUserAccess": _power_user(),
     "ReadOnlyAccess": _document(
         "codebuild:BatchGet*", "codebuild:DescribeTestCases", "codebuild:DescribeCodeCoverages",
-        "codebuild:GetResourcePolicy", "codebuild:GetReportGroupTrend", "codebuild:List*",
+        "codebuild:GetResourcePolicy", "codebuild:GetReportGroupTrend", "codebuild:List*", "codedeploy:BatchGet*",
+        "codedeploy:Get*", "codedeploy:List*", "codepipeline:Get*", "codepipeline:List*",
         "iam:Get*", "iam:List*", "logs:Describe*", "logs:FilterLogEvents", "logs:Get*", "logs:ListTags*",
         "s3:Get*", "s3:List*", "secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy",
         "secretsmanager:List*", "ssm:Describe*", "ssm:Get*", "ssm:List*", "sts:GetCallerIdentity",
@@ -51,6 +52,33 @@ DOCUMENTS = {
         "codebuild:BatchGet*", "codebuild:GetResourcePolicy", "codebuild:List*", "codebuild:DescribeTestCases",
         "codebuild:DescribeCodeCoverages", "logs:GetLogEvents",
     ),
+    "AWSCodeDeployDeployerAccess": _document(
+        "codedeploy:Batch*", "codedeploy:CreateDeployment", "codedeploy:Get*", "codedeploy:List*",
+        "codedeploy:RegisterApplicationRevision",
+    ),
+    "AWSCodeDeployFullAccess": _document("codedeploy:*"),
+    "AWSCodeDeployReadOnlyAccess": _document("codedeploy:Batch*", "codedeploy:Get*", "codedeploy:List*"),
+    "AWSCodePipelineApproverAccess": _document(
+        "codepipeline:GetPipeline", "codepipeline:GetPipelineState", "codepipeline:GetPipelineExecution",
+        "codepipeline:ListPipelineExecutions", "codepipeline:ListPipelines", "codepipeline:PutApprovalResult",
+    ),
+    "AWSCodePipelineCustomActionAccess": _document(
+        "codepipeline:AcknowledgeJob", "codepipeline:GetJobDetails", "codepipeline:PollForJobs",
+        "codepipeline:PutJobFailureResult", "codepipeline:PutJobSuccessResult",
+    ),
+    "AWSCodePipeline_FullAccess": _document(
+        "codepipeline:*", "codebuild:BatchGetProjects", "codebuild:CreateProject",
+        "codebuild:ListCuratedEnvironmentImages", "codebuild:ListProjects", "codedeploy:GetApplication",
+        "codedeploy:GetDeploymentGroup", "codedeploy:ListApplications", "codedeploy:ListDeploymentGroups",
+        "iam:GetRole", "iam:ListRoles", "s3:ListAllMyBuckets",
+    ),
+    "AWSCodePipeline_ReadOnlyAccess": _document(
+        "codepipeline:GetPipeline", "codepipeline:GetPipelineState", "codepipeline:GetPipelineExecution",
+        "codepipeline:ListPipelineExecutions", "codepipeline:ListActionExecutions", "codepipeline:ListActionTypes",
+        "codepipeline:ListPipelines", "codepipeline:ListTagsForResource", "s3:ListAllMyBuckets",
+    ),
+    # What CodeDeploy asks of the services of AWS's machines, which are not here.
+    "service-role/AWSCodeDeployRole": _document("sns:Publish", "cloudwatch:DescribeAlarms", "tag:GetResources"),
     "AmazonS3FullAccess": _document("s3:*", "s3-object-lambda:*"),
     "AmazonS3ReadOnlyAccess": _document("s3:Get*", "s3:List*", "s3:Describe*", "s3-object-lambda:Get*",
                                         "s3-object-lambda:List*"),
@@ -65,6 +93,11 @@ DOCUMENTS = {
     "IAMReadOnlyAccess": _document("iam:GenerateCredentialReport", "iam:Get*", "iam:List*", "iam:Simulate*"),
     "SecretsManagerReadWrite": _document("secretsmanager:*"),
 }  # fmt: skip
+
+
+def name_of(arn: str) -> str:
+    """Its PolicyName: what follows its path."""
+    return arn.rpartition("/")[2]
 
 
 @cache
