@@ -60,7 +60,7 @@ def test_everything_means_everything_hidden_files_too() -> None:
     assert len(select(TREE, Selection(("**/*",))).picks) == 7
 
 
-@pytest.mark.parametrize("pattern", ["../a.txt", "/a.txt", "nothing", "*/", "target/*.zip", "A.TXT", "a.tx"])
+@pytest.mark.parametrize("pattern", ["../a.txt", "/a.txt", "nothing", "*/", "target/*.zip", "A.TXT", "a.tx", "", " "])
 def test_no_artifact_match_fails(pattern: str) -> None:
     with pytest.raises(Unmatched) as raised:
         select(TREE, Selection((pattern,)))

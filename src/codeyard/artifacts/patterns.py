@@ -108,6 +108,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """A test for paths. Invalid if the pattern is of absurd length."""
     if len(pattern) > _MAX_PATTERN:
         raise Invalid(f"pattern {pattern[:60]!r}…", f"it has over {_MAX_PATTERN} characters.", "Write a shorter one.")
+    if not pattern.strip():  # of a variable that is not set, perhaps: everything would be published
+        return _nothing
     while pattern.startswith("./"):
         pattern = pattern[2:].lstrip("/")
     if pattern in ("**", "**/*", "", "."):
