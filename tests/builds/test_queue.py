@@ -128,6 +128,19 @@ def test_attributes_give_a_size() -> None:
     assert size_of("ATTRIBUTE_BASED_COMPUTE", 6, 24) == Size(6, 24 * GIB)
 
 
+def test_only_lines_whose_turn_comes_are_read() -> None:
+    read: list[str] = []
+    lines = [a_line("a", SMALL, SMALL, ago=2), a_line("b", SMALL, ago=1), a_line("c", SMALL)]
+
+    def heads(line: Line) -> tuple[Waiting, ...]:
+        read.append(line.project)
+        return line.waiting
+
+    choose(lines, replace(a_machine(), slots=2), (), Limits(), NOW, heads)
+
+    assert read == ["a", "b"]
+
+
 # ── what must never happen ──
 
 LINES = st.lists(

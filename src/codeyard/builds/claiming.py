@@ -1,12 +1,11 @@
 """A worker takes builds from the queue: what `queue` chooses, made true in one transaction. Also, where each waits."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from codeyard.builds import life, lines_table, table, workers_table
-from codeyard.builds.queue import NOTHING, Limits, Line, Machine, Place, Queue, Size, choose
+from codeyard.builds.queue import NOTHING, Limits, Line, Machine, Place, Queue, Size, Waiting, choose
 from codeyard.builds.stored import Standing, StoredBuild
 from codeyard.builds.workers_table import WorkerRow
 from codeyard.store import Tx
@@ -39,7 +38,13 @@ def claim(
     limits = _limits(tx, account_limit)
     # No build needs less than a CPU, and one that needs more than there is may start on an empty machine.
     at_most = min(here.slots, max(1, int(here.free.cpus)))
-    chosen = choose(_lines(tx, at_most, limits), here, others, limits, now)
+    few = min(_AT_MOST, at_most + _SPARE)
+    lines = lines_table.first(tx, few, (owner for owner in limits.running if limits.full(owner)))
+
+    def heads(line: Line) -> tuple[Waiting, ...]:
+        return table.heads(tx, line.owner, line.project, min(_AT_MOST, at_most))
+
+    chosen = choose(lines, here, others, limits, now, heads)
     return table.claim(tx, chosen, partial(life.claimed, worker=me, now=now))
 
 
@@ -47,16 +52,6 @@ def machine(worker: WorkerRow, held: Iterable[Size]) -> Machine:
     sizes = tuple(held)
     used = sum((size.at_most(worker.total) for size in sizes), NOTHING)
     return Machine(worker.id, worker.total, worker.total - used, worker.slots - len(sizes))
-
-
-def _lines(tx: Tx, builds: int, limits: Limits) -> tuple[Line, ...]:
-    """The lines that a choice of so many builds is made from."""
-    few = min(_AT_MOST, builds + _SPARE)
-    full = tuple(owner for owner in limits.running if limits.full(owner))
-    return tuple(
-        replace(line, waiting=table.heads(tx, line.owner, line.project, min(few, builds)))
-        for line in lines_table.first(tx, few, full)
-    )
 
 
 def places(tx: Tx, builds: Iterable[StoredBuild], account_limit: int | None, now: datetime) -> dict[str, Place]:

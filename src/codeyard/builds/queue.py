@@ -10,10 +10,11 @@ A build that needs more than any worker has runs where the machine is empty, wit
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from operator import attrgetter
 
 from codeyard.builds.model import COMPUTE_TYPES
 from codeyard.ident import Owner
@@ -132,13 +133,21 @@ class Place:
 
 
 def choose(
-    lines: Iterable[Line], here: Machine, others: Iterable[Machine], limits: Limits, now: datetime
+    lines: Iterable[Line],
+    here: Machine,
+    others: Iterable[Machine],
+    limits: Limits,
+    now: datetime,
+    heads: Callable[[Line], tuple[Waiting, ...]] = attrgetter("waiting"),
 ) -> tuple[Waiting, ...]:
-    """The builds that start on `here` now, in the order in which they start. `others` are the other live workers."""
+    """The builds that start on `here` now, in the order in which they start. `others` are the other live workers.
+
+    `heads` gives the builds of a line whose turn has come: most turns do not come, and reading is what costs.
+    """
     machines = sorted((here, *others), key=lambda machine: machine.id)
     chosen: list[Waiting] = []
-    served = _Served(lines)
-    while (line := served.next()) is not None:
+    served = _Served(lines, heads)
+    while here.slots > 0 and (line := served.next()) is not None:
         head = line.waiting[0]
         if line.full or limits.full(line.owner):
             continue
@@ -164,19 +173,24 @@ def _may_ever_hold(machine: Machine, need: Size, machines: list[Machine]) -> boo
 class _Served:
     """Lines by turn. A line that was served comes back with what is left of it; else it is out of this round."""
 
-    def __init__(self, lines: Iterable[Line]) -> None:
-        self._tie = count()
+    def __init__(self, lines: Iterable[Line], heads: Callable[[Line], tuple[Waiting, ...]]) -> None:
+        self._tie, self._heads = count(), heads
         keyed = sorted(lines, key=lambda line: line.name)
-        self._heap = [(_key(line, next(self._tie)), line) for line in keyed if line.waiting]
+        self._heap = [(_key(line, next(self._tie)), line, False) for line in keyed]
         heapq.heapify(self._heap)
 
     def next(self) -> Line | None:
-        return heapq.heappop(self._heap)[1] if self._heap else None
+        while self._heap:
+            _, line, read = heapq.heappop(self._heap)
+            line = line if read else replace(line, waiting=self._heads(line))
+            if line.waiting:
+                return line
+        return None
 
     def back(self, line: Line, now: datetime) -> None:
         rest = replace(line, waiting=line.waiting[1:], running=line.running + 1, turn=max(line.turn, now))
         if rest.waiting:
-            heapq.heappush(self._heap, (_key(rest, next(self._tie)), rest))
+            heapq.heappush(self._heap, (_key(rest, next(self._tie)), rest, True))
 
 
 def _key(line: Line, tie: int) -> tuple[int, int, datetime, int]:
