@@ -82,6 +82,25 @@ def test_rules_stand_with_the_actions_and_those_that_wait_keep_the_stage_in_prog
 
 
 @pytest.mark.parametrize(
+    ("moment", "result", "actions", "expected"),
+    [("beforeEntry", "FAIL", [], "Failed"), ("beforeEntry", "SKIP", [], "Skipped"),
+     ("onSuccess", "FAIL", [ran("Build", "Compile", "Succeeded", 0, 1)], "Failed")],
+)  # fmt: skip
+def test_a_condition_that_failed_decided_how_a_stage_ended_that_another_execution_has_entered(
+    moment: str, result: str, actions: list[Any], expected: str
+) -> None:
+    definition: dict[str, Any] = declared({"Build": ["Compile:CodeBuild"]})
+    rules = [{"name": "window", "ruleTypeId": {"provider": "DeploymentWindow"}}]
+    definition["stages"][0][moment] = {"conditions": [{"result": result, "rules": rules}]}
+    rule = {"pipelineExecutionId": ID, "ruleExecutionId": "r", "stageName": "Build", "ruleName": "window",
+            "startTime": NOON, "lastUpdateTime": NOON, "status": "Failed"}  # fmt: skip
+
+    found = drawn(definition, [stage("Build", "Succeeded", OTHER)], actions, "Failed", rules=[rule])
+
+    assert found.stages[0].status == expected
+
+
+@pytest.mark.parametrize(
     ("state", "expected"),
     [
         ({}, ""),

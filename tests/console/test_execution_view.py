@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -5,7 +6,7 @@ from hypothesis import strategies as st
 
 from codeyard.console.execution_view import ExecutionView, artifact_of, execution_view
 from codeyard.console.pipeline_asking import ExecutionPicture
-from tests.console.test_pipeline_view import ONE, SIGHT, run
+from tests.console.test_pipeline_view import ONE, SIGHT, run, state
 from tests.console.test_stage_view import PIPELINE
 
 PLACE = {"bucket": "artifacts", "key": "web/Out/abc"}
@@ -36,6 +37,30 @@ def test_the_stage_that_failed_can_be_tried_again() -> None:
     view = shown(picture("Failed", run("Compile", "Failed")))
 
     assert [(stage.standing.label, stage.retry) for stage in view.stages] == [("Didn’t run", False), ("Failed", True)]
+
+
+def test_a_stage_is_as_the_state_says_and_once_another_execution_is_in_it_as_its_conditions_left_it() -> None:
+    """Of Guarded and Skipped no action ran, of Held all did, and nothing came after it."""
+    act = {"actions": [{"name": "Act", "actionTypeId": {"category": "Build", "provider": "CodeBuild"}}]}
+    rules = [{"name": "Never"}]
+    declared: list[dict[str, Any]] = [
+        {"name": "Guarded", **act, "beforeEntry": {"conditions": [{"result": "FAIL", "rules": rules}]}},
+        {"name": "Skipped", **act, "beforeEntry": {"conditions": [{"result": "SKIP", "rules": rules}]}},
+        {"name": "Held", **act, "onSuccess": {"conditions": [{"result": "FAIL", "rules": rules}]}},
+        {"name": "After", **act},
+    ]
+    failed = tuple({"stageName": each["name"], "ruleName": "Never", "status": "Failed"} for each in declared[:3])
+    states = {"stageStates": [state("Stopped", name="Guarded"), state("", name="Skipped")]}
+    held, after = run("Act", "Succeeded", stage="Held"), run("Act", "Succeeded", stage="After")
+    known, later, overridden = (
+        replace(picture("Failed", *runs), pipeline={"stages": declared}, rules=failed, state=at)
+        for runs, at in (((held,), states), ((held,), {}), ((after, held), {}))
+    )
+
+    assert [each.standing.label for each in shown(known).stages] == ["Stopped", "Skipped", "Failed", "Didn’t run"]
+    assert [each.retry for each in shown(known).stages] == [True, False, True, False]
+    assert [each.standing.label for each in shown(later).stages] == ["Failed", "Skipped", "Failed", "Didn’t run"]
+    assert shown(overridden).stages[2].standing.label == "Succeeded"
 
 
 def test_what_was_made_can_be_fetched_and_nothing_else() -> None:

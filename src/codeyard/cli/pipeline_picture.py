@@ -161,7 +161,9 @@ def _stage(
     return StageNow(
         name=name,
         actions=(*before, *actions, *after),
-        status=latest["status"] if ours and "status" in latest else _status(actions, before, execution),
+        status=latest["status"]
+        if ours and "status" in latest
+        else _status(declared, actions, before, after, execution),
         execution=id,
         closed=_closed(state.get("inboundTransitionState", {})),
         waiting=_waiting(state),
@@ -189,8 +191,14 @@ def _closed(transition: Shape) -> Closed | None:
     )
 
 
-def _status(actions: Sequence[ActionNow], before: Sequence[ActionNow], execution: Shape) -> str:
-    """Of a stage whose state shows another execution, or none: what its actions came to."""
+def _status(
+    declared: Shape,
+    actions: Sequence[ActionNow],
+    before: Sequence[ActionNow],
+    after: Sequence[ActionNow],
+    execution: Shape,
+) -> str:
+    """Of a stage whose state shows another execution, or none: what its actions and rules came to."""
     reached = [each.status for each in actions if each.run]
     whole = execution.get("status", "")
     if "InProgress" in reached:
@@ -200,12 +208,18 @@ def _status(actions: Sequence[ActionNow], before: Sequence[ActionNow], execution
     if "Abandoned" in reached:
         return "Stopped"
     if reached and len(reached) == len(actions):
-        return "Succeeded"
+        held = whole == "Failed" and any(
+            each.moment == _MOMENTS["onSuccess"] and each.status == "Failed" for each in after
+        )
+        return "Failed" if held else "Succeeded"
     if reached:
         return whole if whole != "Succeeded" else "InProgress"
     if any(each.status == "InProgress" for each in before):
         return "InProgress"
-    return "Failed" if any(each.status == "Failed" for each in before) else ""
+    if not any(each.status == "Failed" for each in before):
+        return ""
+    skips = any(each.get("result") == "SKIP" for each in declared["beforeEntry"]["conditions"])
+    return "Skipped" if skips else "Failed"
 
 
 def _action(declared: Shape, detail: Shape | None, live: Shape, revision: str) -> ActionNow:

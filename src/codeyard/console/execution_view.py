@@ -12,7 +12,7 @@ from codeyard.console.pipeline_view import (
     execution_row,
     stage_standing,
 )
-from codeyard.console.pipeline_words import AHEAD, IDLE, Standing, standing
+from codeyard.console.pipeline_words import AHEAD, APPROVAL, IDLE, Standing, standing
 from codeyard.console.stage_view import ActionView, RuleView, run_view
 
 Shape = Mapping[str, Any]
@@ -117,14 +117,8 @@ def _time(known: Time, runs: Sequence[Shape], sight: Sight) -> Time:
 def _stage(stage: Shape, picture: ExecutionPicture, whole: Standing, sight: Sight) -> ExecutionStage:
     name = str(stage["name"])
     runs = [run for run in picture.runs if run.get("stageName") == name]
-    names = [str(each["name"]) for each in stage.get("actions") or ()]
-    stands = stage_standing(names, runs)
-    if stands.label == "In progress" and not whole.live:  # what is missing will not come any more
-        stands = standing("Stopped")
-    if stands is IDLE and whole.live:
-        stands = AHEAD
+    stands = _standing(stage, picture, runs, whole)
     rules = tuple(_rule(rule, sight) for rule in picture.rules if rule.get("stageName") == name)
-    failed = any(rule.standing.value in ("failed", "fault") for rule, _ in rules)
     return ExecutionStage(
         name=name,
         standing=stands,
@@ -133,8 +127,46 @@ def _stage(stage: Shape, picture: ExecutionPicture, whole: Standing, sight: Sigh
             for each in stage.get("actions") or ()
         ),
         rules=rules,
-        retry=whole.value in ("failed", "stopped") and (failed or stands.value in ("failed", "stopped")),
+        retry=whole.value in ("failed", "stopped") and stands.value in ("failed", "stopped"),
     )
+
+
+def _standing(stage: Shape, picture: ExecutionPicture, runs: Sequence[Shape], whole: Standing) -> Standing:
+    """As the pipeline's state has it; once another execution has entered, by what its actions and rules came to."""
+    name, id = str(stage["name"]), picture.execution.get("pipelineExecutionId")
+    stands = stage_standing([str(each["name"]) for each in stage.get("actions") or ()], runs)
+    for each in picture.state.get("stageStates") or ():
+        latest = each.get("latestExecution") or {}
+        if each.get("stageName") == name and latest.get("pipelineExecutionId") == id and stands is not APPROVAL:
+            return standing(latest.get("status"))
+    if stands is IDLE and (result := _failed_condition(stage, "beforeEntry", picture)):
+        return standing("Skipped" if result == "SKIP" else "Failed")
+    if stands is IDLE:
+        return AHEAD if whole.live else IDLE
+    if stands.label == "In progress" and not whole.live:  # what is missing will not come any more
+        return standing("Stopped")
+    ended_here = whole.value == "failed" and not _went_on(name, picture)  # else the condition was overridden
+    if stands.value == "succeeded" and ended_here and _failed_condition(stage, "onSuccess", picture):
+        return standing("Failed")
+    return stands
+
+
+def _failed_condition(stage: Shape, moment: str, picture: ExecutionPicture) -> str:
+    """The result of the stage's condition, if the latest execution of one of its rules Failed."""
+    latest: dict[str, str] = {}
+    for rule in picture.rules:
+        if rule.get("stageName") == stage["name"]:
+            latest.setdefault(str(rule.get("ruleName")), str(rule.get("status")))
+    for condition in (stage.get(moment) or {}).get("conditions") or ():
+        if any(latest.get(str(rule["name"])) == "Failed" for rule in condition.get("rules") or ()):
+            return str(condition.get("result") or "FAIL")
+    return ""
+
+
+def _went_on(stage: str, picture: ExecutionPicture) -> bool:
+    names = [str(each["name"]) for each in picture.pipeline.get("stages") or ()]
+    later = names[names.index(stage) + 1 :]
+    return any(run.get("stageName") in later for run in picture.runs)
 
 
 def _attempts(declared: Shape, runs: Sequence[Shape], stage: Standing, sight: Sight) -> ActionAttempts:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from codeyard.aws import Refused, Shape
@@ -40,13 +40,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionPicture:
-    """One execution with the definition that it runs by; `summary`: its line of the list, if it is a new one."""
+    """One execution with the definition that it runs by; `summary`: its line of the list, if it is a new one. `state`
+    is the pipeline's, which knows how stages stand that no later execution has entered."""
 
     pipeline: Shape
     execution: Shape
     summary: Shape | None
     runs: tuple[Shape, ...]  # the newest first
     rules: tuple[Shape, ...]
+    state: Shape = field(default_factory=dict)
 
 
 class PipelineAsking:
@@ -138,7 +140,8 @@ class PipelineAsking:
         runs = await self._all("ListActionExecutions", "actionExecutionDetails", region, name, id)
         conditions = any(_CONDITIONS & stage.keys() for stage in declared["pipeline"]["stages"])
         rules = await self._all("ListRuleExecutions", "ruleExecutionDetails", region, name, id) if conditions else ()
-        return ExecutionPicture(declared["pipeline"], execution, summary, runs, rules)
+        state = await self._ask("GetPipelineState", region, name=name)
+        return ExecutionPicture(declared["pipeline"], execution, summary, runs, rules, state)
 
     async def _all(self, operation: str, key: str, region: str, name: str, id: str) -> tuple[Shape, ...]:
         found: list[Shape] = []
