@@ -29,6 +29,7 @@ def settings_of(
         initiator=stored.initiator,
         image=environment.image,
         submitted=stored.build.started,
+        claimed=stored.claimed,
         compute=known or ComputeType(environment.compute_type, stored.need.cpus, stored.need.memory),
         privileged=environment.privileged_mode,
         buildspec=project.source.buildspec or None,

@@ -17,9 +17,20 @@ _MATCH = "import json, re, sys; sys.exit(re.search(*json.load(sys.stdin), re.DOT
 _MATCH_SECONDS = 5.0
 
 
+def is_idle(job: Job, phase: Phase) -> bool:
+    """Whether the phase has no commands, and nothing else to do."""
+    spec = job.phase_spec(phase)
+    commands = spec is not None and (spec.commands or spec.finally_commands)
+    return not commands and not (phase is Phase.POST_BUILD and _exported(job))
+
+
+def enter(job: Job, phase: Phase) -> None:
+    job.say(f"{phase}-entering", f"Entering phase {phase}")
+
+
 async def run_commands(job: Job, phase: Phase) -> Outcome:
     """Run the phase's commands, `finally` after them, and again as often as `on-failure: RETRY` says."""
-    job.say(f"{phase}-entering", f"Entering phase {phase}")
+    enter(job, phase)
     spec = job.phase_spec(phase)
     if spec is None:
         return SUCCEEDED
@@ -42,10 +53,14 @@ async def run_commands(job: Job, phase: Phase) -> Outcome:
 
 async def sample_exported(job: Job) -> dict[str, str]:
     """The values of `exported-variables` as they are now; an unset one is empty (reference 1.4)."""
-    names = job.buildspec.env.exported_variables
-    allowed = tuple(name for name in names if not name.startswith("AWS_") and name not in job.facts["secret_names"])
+    allowed = _exported(job)
     values = await job.evaluate("exported", tuple(f"${{{name}-}}" for name in allowed))
     return dict(zip(allowed, values, strict=True))
+
+
+def _exported(job: Job) -> tuple[str, ...]:
+    names = job.buildspec.env.exported_variables
+    return tuple(name for name in names if not name.startswith("AWS_") and name not in job.facts["secret_names"])
 
 
 async def _run_list(

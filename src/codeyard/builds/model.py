@@ -155,6 +155,7 @@ class Settings:
     image: str
     submitted: datetime
     compute: ComputeType
+    claimed: datetime | None = None  # when its turn came; None: at once
     privileged: bool = False
     buildspec: str | None = None  # inline text, a path in the primary source, or an S3 ARN; None: buildspec.yml
     overrides: tuple[Variable, ...] = ()  # of the start call: before the project's, before the buildspec's

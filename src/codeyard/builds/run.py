@@ -1,4 +1,4 @@
-"""The workflow of a build: a durable step for each phase, and what each phase does.
+"""The workflow of a build: a durable step for each phase in which something is done, and what that is.
 
 Every phase may be done again from its beginning by another process, so what it does is keyed: the sandbox by the
 build, a command by its place in the buildspec, a line of the log by what it says.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codeyard.builds.buildspec import FailureAction
-from codeyard.builds.commands import run_commands, sample_exported
+from codeyard.builds.commands import enter, is_idle, run_commands, sample_exported
 from codeyard.builds.download import download
 from codeyard.builds.job import Interrupted, Job, Vanished
 from codeyard.builds.model import SUCCEEDED, USER_PHASES, Build, Context, Outcome, Phase, Settings, Status
@@ -41,10 +41,15 @@ async def run_build(settings: Settings, sources: WhichSources, tools: Tools, ste
     """Run the build to its end, or from where another process left it."""
     job = Job(settings, sources, tools)
     build = submit(settings.id, settings.submitted)
+    idle: list[Phase] = []  # since the last step
     try:
         while build.phase is not Phase.COMPLETED:
             job.tell(PhaseStarted(at=build.phase_started, phase=build.phase))
-            answer = await steps.step(build.phase, partial(_perform, job, build))
+            if (answer := _idle(job, build)) is not None:
+                idle.append(build.phase)
+            else:
+                answer = await steps.step(build.phase, partial(_perform, job, build, tuple(idle)))
+                idle.clear()
             outcome = Outcome(Status(answer["status"]), Context(answer["code"], answer["message"]))
             ended = datetime.fromisoformat(answer["ended"])
             job.learn(answer["facts"])
@@ -71,10 +76,30 @@ _TOLD = frozenset({"exported", "artifacts", "cache", "reports"})
 _EXACT = frozenset({"trees"})
 
 
-async def _perform(job: Job, build: Build) -> Answer:
-    """Do the current phase, and say how it ended and what was learnt."""
+def _idle(job: Job, build: Build) -> Answer | None:
+    """How the current phase ends, if nothing is done in it; else None.
+
+    That follows from what steps have told, so every process finds the same: it needs no step of its own, which takes
+    longer than the phase. What the log says of it is the next step's to say.
+    """
+    if build.phase is Phase.QUEUED:
+        return _answer(job, SUCCEEDED, job.settings.claimed or job.settings.submitted, {})
+    if build.phase not in USER_PHASES or not is_idle(job, build.phase):
+        return None
+    facts: dict[str, Any] = {"last_exit": job.last_exit}
+    if build.phase is Phase.POST_BUILD:
+        facts["exported"] = {}
+    return _answer(job, SUCCEEDED, build.phase_started, facts)
+
+
+async def _perform(job: Job, build: Build, idle: tuple[Phase, ...]) -> Answer:
+    """Do the current phase, and say how it ended and what was learnt. Those before it that were `idle` are logged."""
     facts: dict[str, Any] = {}
     try:
+        for phase in idle:
+            if phase in USER_PHASES:
+                enter(job, phase)
+            job.say_phase_end(phase, SUCCEEDED)
         outcome = await _PHASES[build.phase](job, build, facts)
     except Interrupted as interrupted:
         outcome = interrupted.outcome
@@ -84,11 +109,15 @@ async def _perform(job: Job, build: Build) -> Answer:
         outcome = Outcome(Status.FAULT, Context("SERVER_ERROR", _bug(error)))
     if build.phase is not Phase.FINALIZING:
         job.say_phase_end(build.phase, outcome)
+    return _answer(job, outcome, job.tools.now(), facts)
+
+
+def _answer(job: Job, outcome: Outcome, ended: datetime, facts: Mapping[str, Any]) -> Answer:
     return {
         "status": outcome.status,
         "code": outcome.context.code,
         "message": job.masked(outcome.context.message),
-        "ended": job.tools.now().isoformat(),
+        "ended": ended.isoformat(),
         "facts": {name: job.shown(fact) if name in _TOLD else fact for name, fact in facts.items()},
     }
 
@@ -110,10 +139,6 @@ def _broken(phase: Phase, error: CodeyardError | OSError) -> Outcome:
 def _bug(error: Exception) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"a bug in Codeyard, at {Path(last.filename).name}:{last.lineno}: {type(error).__name__}: {error}"[:2000]
-
-
-async def _queue(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
-    return SUCCEEDED
 
 
 async def _provision(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
@@ -148,7 +173,6 @@ async def _finalize(job: Job, build: Build, facts: dict[str, Any]) -> Outcome:
 
 
 _PHASES: dict[Phase, Callable[[Job, Build, dict[str, Any]], Awaitable[Outcome]]] = {
-    Phase.QUEUED: _queue,
     Phase.PROVISIONING: _provision,
     Phase.DOWNLOAD_SOURCE: _download,
     **dict.fromkeys(USER_PHASES, _commands),
