@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from codeyard.builds.job import Interrupted
 from codeyard.builds.model import SUCCEEDED, ArtifactTarget, Context, Outcome, Status
 from codeyard.builds.upload import upload
 from codeyard.objects import Encryption
@@ -37,6 +38,28 @@ async def test_an_artifact_is_published_and_told(tmp_path: Path) -> None:
     assert (tmp_path / "out/project/sub/b").read_text() == "22"
     assert (made["identifier"], made["files"], made["bytes"]) == ("", 2, 3)
     assert made["digest"].startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("state", "asked"), [("export A='1'", False), ("export CODEBUILD_CONFIG_AUTO_DISCOVER=x", True)]
+)
+async def test_the_shell_is_asked_only_where_the_build_may_have_told_how_reports_are_found(
+    tmp_path: Path, state: str, asked: bool
+) -> None:
+    made = _bench(tmp_path, None)
+    (tmp_path / "codebuild/output/tmp/env.sh").write_text(state)
+    await _upload(made)
+
+    assert ("value-names" in made.sandbox.ran) is asked
+
+
+async def test_one_that_is_stopped_uploads_nothing(tmp_path: Path) -> None:
+    made = _bench(tmp_path, {"files": ["**/*"]})
+    (tmp_path / "codebuild/output/tmp/env.sh").write_text("")
+    made.job.tools.stop.set()
+
+    with pytest.raises(Interrupted):
+        await _upload(made)
 
 
 async def test_a_step_done_again_gives_the_same_digest(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ variables and the working directory (reference 1.3). Functions, aliases, options
 
 from dataclasses import dataclass
 
+STATE = "tmp/env.sh"  # below the build's writable tree
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -17,7 +19,7 @@ class Place:
     @property
     def state(self) -> str:
         """The file that carries variables and directory from one command to the next; the first one makes it."""
-        return f"{self.root}/output/tmp/env.sh"
+        return f"{self.root}/output/{STATE}"
 
     @property
     def given(self) -> str:

@@ -14,6 +14,7 @@ from codeyard.artifacts.publish import (
     publish_to_bucket,
     publish_to_directory,
 )
+from codeyard.artifacts.scan import read_file
 from codeyard.builds.buildspec import ArtifactsSpec
 from codeyard.builds.caching import save_cache
 from codeyard.builds.expansion import expand_selection, expand_text, names_in, texts_of
@@ -22,10 +23,13 @@ from codeyard.builds.handing import hand_over
 from codeyard.builds.job import Job
 from codeyard.builds.model import SUCCEEDED, ArtifactTarget, Context, Outcome, Status
 from codeyard.builds.reporting import make_reports
+from codeyard.builds.script import STATE
 from codeyard.builds.storing import store
 from codeyard.errors import CodeyardError
 
-_DISCOVERY = ("CODEBUILD_CONFIG_AUTO_DISCOVER", "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR")
+_DISCOVER = "CODEBUILD_CONFIG_AUTO_DISCOVER"
+_DISCOVERY = (_DISCOVER, f"{_DISCOVER}_DIR")
+_STATE_AT_MOST = 1 << 20
 
 
 async def upload(job: Job, facts: dict[str, Any]) -> Outcome:
@@ -47,8 +51,24 @@ async def _values(job: Job) -> dict[str, str]:
             texts += [*texts_of(artifact.selection), artifact.s3_prefix or ""]
     if spec.cache is not None:
         texts += spec.cache.paths
-    names = tuple(dict.fromkeys((*names_in(texts), *_DISCOVERY)))
+    mentioned = names_in(texts)
+    if not mentioned and not await job.within(asyncio.to_thread(_may_discover_otherwise, job)):
+        return {}
+    names = tuple(dict.fromkeys((*mentioned, *_DISCOVERY)))
     return dict(zip(names, await job.evaluate("names", tuple(f"${{{name}-}}" for name in names)), strict=True))
+
+
+def _may_discover_otherwise(job: Job) -> bool:
+    """Whether the build may have set how reports are discovered, so that its shell is to be asked.
+
+    No shell sets these by itself, and what carries variables from command to command would name them.
+    """
+    if job.buildspec.version == "0.1":  # nothing carries them: only what it was given counts
+        return True
+    try:
+        return _DISCOVER.encode() in read_file(job.tools.sandbox.output, STATE, _STATE_AT_MOST)
+    except (CodeyardError, OSError):  # no command has run, or the build has made something else of it
+        return True
 
 
 async def _artifacts(job: Job, facts: dict[str, Any], values: dict[str, str]) -> Outcome:
