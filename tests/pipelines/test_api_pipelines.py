@@ -13,12 +13,14 @@ from codeyard.ident import Owner
 from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, pipeline_arn
 from codeyard.pipelines.builtin_types import catalogue
 from codeyard.secrets.sealing import KeyFile
+from codeyard.store.engine import SqlDatabase
 from tests.calls import call
-from tests.databases import opened
+from tests.databases import database, opened
 from tests.pipelines.documents import ROLE, VARIABLES, accepted, action, build, s3, stage, whole
 from tests.pipelines.outputs import errors, faults
 from tests.pipelines.sites import OWNER, Hold, Site, a_site
 
+__all__ = ["database"]
 ME = Caller(OWNER.account, f"arn:aws:iam::{OWNER.account}:root", OWNER.account)
 ARN = pipeline_arn(OWNER, "demo")
 SECRET = "a-very-secret-token"
@@ -202,6 +204,15 @@ async def test_pipelines_are_listed_by_name_in_pages(asked: Asked) -> None:
 
     assert found == names
     assert await code(asked.ask("ListPipelines", nextToken="made-up")) == "InvalidNextTokenException"
+
+
+async def test_tags_are_listed_by_whatever_database(database: SqlDatabase, tmp_path: Path) -> None:
+    async with a_site(database) as site:
+        site.script["Fetch"] = Hold()
+        asked = Asked(site, tmp_path)
+        await asked.create(tags=[{"key": "team", "value": "us"}])
+
+        assert await asked.tags() == {"team": "us"}
 
 
 async def test_tags_are_put_over_each_other_and_taken_away(asked: Asked) -> None:

@@ -15,6 +15,11 @@ class TypeTags:
         type = self._type(name)
         return None if type is None else custom_types_table.tags_of(tx, owner, type)
 
+    def held_tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        type = self._type(name)
+        found = None if type is None else custom_types_table.found(tx, owner, type)
+        return None if found is None or found.deleted else found.tags
+
     def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
         type = self._type(name)
         if type is not None:
@@ -33,6 +38,10 @@ class WebhookTags:
 
     def tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
         found = webhooks_table.find_webhook(tx, owner, name)
+        return None if found is None else found.tags
+
+    def held_tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        found = webhooks_table.lock_webhook(tx, owner, name)
         return None if found is None else found.tags
 
     def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from codeyard.pipelines.masking import separated
 from codeyard.pipelines.model import parse
 from codeyard.pipelines.rules import check
 from codeyard.pipelines.stored import StoredPipeline, StoredVersion
-from codeyard.pipelines.turns import missing
 from codeyard.pipelines.wire import sealed_json, summary
 from codeyard.secrets.sealing import Key
 from codeyard.store import Database, Tx
@@ -70,7 +69,30 @@ class Tagged(Protocol):
         """None: there is no such resource."""
         ...
 
-    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None: ...
+    def held_tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        """The same, which nobody else changes before the transaction ends: it is one that writes."""
+        ...
+
+    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
+        """In place of those that were held."""
+        ...
+
+
+class _PipelineTags:
+    """Those of the pipelines themselves."""
+
+    def tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        stored = pipelines_table.load(tx, owner, name)
+        return None if stored is None else stored.tags
+
+    def held_tags(self, tx: Tx, owner: Owner, name: str) -> Mapping[str, str] | None:
+        stored = pipelines_table.hold(tx, owner, name)
+        return None if stored is None else stored.tags
+
+    def put_tags(self, tx: Tx, owner: Owner, name: str, tags: Mapping[str, str]) -> None:
+        stored = pipelines_table.hold(tx, owner, name)
+        if stored is not None:
+            pipelines_table.save(tx, replace(stored, tags=dict(tags)))
 
 
 class PipelineOperations:
@@ -92,7 +114,7 @@ class PipelineOperations:
         an ARN's resource begins with, such as `webhook`."""
         self._db, self._control, self._identities, self._assumable = db, control, identities, assumable
         self._catalogue, self._sealer, self._pages, self._now = catalogue, sealer, pages, now
-        self._tagged = tagged
+        self._tagged: Mapping[str, Tagged] = {"": _PipelineTags(), **tagged}
 
     @operation("CreatePipeline", named)
     async def create_pipeline(self, call: Call) -> Shape:
@@ -163,8 +185,8 @@ class PipelineOperations:
     @operation("ListTagsForResource", _resource_named)
     async def list_tags(self, call: Call) -> Shape:
         kind, name = self._resource(call)
-        tags = await self._db.read(lambda tx: self._tags(tx, call.owner, kind, name))
-        return {"tags": _wire_tags(tags)}
+        tags = await self._db.read(lambda tx: kind.tags(tx, call.owner, name))
+        return {"tags": _wire_tags(_there(tags, call.owner, name))}
 
     @operation("TagResource", _resource_named)
     async def tag_resource(self, call: Call) -> Shape:
@@ -172,11 +194,11 @@ class PipelineOperations:
         added = tags_rules.checked(call.input["tags"])
 
         def work(tx: Tx) -> None:
-            tags = {**self._tags(tx, call.owner, kind, name), **added}
+            tags = {**_there(kind.held_tags(tx, call.owner, name), call.owner, name), **added}
             if len(tags) > tags_rules.MOST:
                 text = f"Tag limit exceeded for resource [{call.input['resourceArn']}]."
                 raise Refused("TooManyTagsException", text)
-            self._put_tags(tx, call.owner, kind, name, tags)
+            kind.put_tags(tx, call.owner, name, tags)
 
         await self._db.write(work)
         return {}
@@ -187,45 +209,24 @@ class PipelineOperations:
         gone = set(call.input["tagKeys"])
 
         def work(tx: Tx) -> None:
-            tags = self._tags(tx, call.owner, kind, name)
-            left = {key: value for key, value in tags.items() if key not in gone}
-            self._put_tags(tx, call.owner, kind, name, left)
+            tags = _there(kind.held_tags(tx, call.owner, name), call.owner, name)
+            kind.put_tags(tx, call.owner, name, {key: value for key, value in tags.items() if key not in gone})
 
         await self._db.write(work)
         return {}
 
-    def _resource(self, call: Call) -> tuple[str, str]:
-        """The kind of an ARN's resource, "" being a pipeline, and its name. Refused: InvalidArnException."""
+    def _resource(self, call: Call) -> tuple[Tagged, str]:
+        """The kind of an ARN's resource, and its name. Refused: InvalidArnException."""
         arn, prefix = str(call.input["resourceArn"]), pipeline_arn(call.owner, "")
         if not arn.startswith(prefix) or arn == prefix:
             raise Refused("InvalidArnException", f"The resource ARN is not valid: {arn[:400]}")
         resource = arn.removeprefix(prefix)
         kind, colon, name = resource.partition(":")
         if not colon:
-            return "", resource
-        if kind.lower() not in self._tagged:
+            return self._tagged[""], resource
+        if not kind or kind.lower() not in self._tagged:
             raise Refused("InvalidArnException", f"The resource ARN is not valid: {arn[:400]}")
-        return kind.lower(), name
-
-    def _tags(self, tx: Tx, owner: Owner, kind: str, name: str) -> Mapping[str, str]:
-        if kind:
-            found = self._tagged[kind].tags(tx, owner, name)
-        else:
-            stored = pipelines_table.hold(tx, owner, name)
-            found = None if stored is None else stored.tags
-        if found is None:
-            text = f"The account with id '{owner.account}' does not include a pipeline with the name '{name}'"
-            raise Refused("ResourceNotFoundException", text)
-        return found
-
-    def _put_tags(self, tx: Tx, owner: Owner, kind: str, name: str, tags: Mapping[str, str]) -> None:
-        if kind:
-            self._tagged[kind].put_tags(tx, owner, name, tags)
-            return
-        stored = pipelines_table.hold(tx, owner, name)
-        if stored is None:
-            raise missing(owner, name)
-        pipelines_table.save(tx, pipelines_table.retagged(stored, tags))
+        return self._tagged[kind.lower()], name
 
     # ── what these share ──
 
@@ -248,6 +249,13 @@ def _current(tx: Tx, stored: StoredPipeline) -> StoredVersion:
     found = pipelines_table.version_of(tx, stored.owner, stored.name, stored.version)
     assert found is not None
     return found
+
+
+def _there(tags: Mapping[str, str] | None, owner: Owner, name: str) -> Mapping[str, str]:
+    if tags is None:
+        text = f"The account with id '{owner.account}' does not include a pipeline with the name '{name}'"
+        raise Refused("ResourceNotFoundException", text)
+    return tags
 
 
 def _wire_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -1,8 +1,8 @@
 """The rows of pipelines and of their definitions' versions. A row is held while a turn of its pipeline is made."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -154,10 +154,6 @@ def current(tx: Tx) -> list[Current]:
         Current(Owner(row.account, row.region), row.name, time_of(row.created), row.version)
         for row in tx.execute(query)
     ]
-
-
-def retagged(stored: StoredPipeline, tags: Mapping[str, str]) -> StoredPipeline:
-    return replace(stored, tags=dict(tags))
 
 
 def _wanted(owner: Owner, name: str) -> dict[str, Any]:
