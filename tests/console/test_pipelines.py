@@ -151,6 +151,7 @@ def test_parallel_executions_are_answered_on_their_own_pages(server: Server) -> 
     assert status == 303
     assert review == f"{place}#action-Beta-Ask"
     assert many.count('id="lane-') == 2
+    assert "Disable transition" not in many  # it would keep nobody out
     assert back == (303, place)
 
 
@@ -188,6 +189,7 @@ def test_what_is_not_there_is_said_so(server: Server, path: str, status: int) ->
     answer = visitor(server).get(f"/console/pipelines/us-east-1{path}")
 
     assert answer.status == status
+    assert 'href="/console/pipelines">To the pipelines' in answer.text
     assert "<script>" not in answer.text
 
 

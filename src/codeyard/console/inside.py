@@ -74,7 +74,8 @@ class Inside:
         try:
             response = await page(request, session)
         except CodeyardError as error:
-            return self.told(error)
+            lists = "/console/pipelines"
+            return self.told(error, lists if request.url.path.startswith(f"{lists}/") else "")
         except (ClientDisconnect, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it but as a page
