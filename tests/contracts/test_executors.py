@@ -4,6 +4,7 @@ CODEYARD_REQUIRE_EXECUTORS, a list of names with commas between, turns a skip of
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -346,6 +347,19 @@ async def test_a_file_is_fetched(sandbox: Sandbox, spec: SandboxSpec, tmp_path: 
 
 async def test_what_is_not_there_is_not_fetched(sandbox: Sandbox, tmp_path: Path) -> None:
     assert not await sandbox.fetch("/nosuch/place", tmp_path / "into")
+
+
+async def test_a_fetch_that_is_given_up_leaves_no_error_behind(
+    sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sandbox.run(Command("one", 'truncate -s 500M "$HOME/big"'))
+    home = await value(sandbox, spec, "$HOME")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await sandbox.fetch(f"{home}/big", tmp_path / "into")
+    gc.collect()
+
+    assert "exception was never retrieved" not in caplog.text
 
 
 async def test_a_directory_is_placed(sandbox: Sandbox, spec: SandboxSpec, tmp_path: Path) -> None:

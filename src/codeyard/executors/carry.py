@@ -81,6 +81,7 @@ async def _together(
     finally:
         pipe.over()
         await asyncio.wait({here})  # it uses a handle that is closed next
+        here.exception()  # where theirs was given up, ours broke off with it: asyncio is not to print that
     return ended, here.result()
 
 
