@@ -79,6 +79,14 @@ def test_what_the_last_one_installed_is_removed_and_the_rest_stays(machine: Mach
     assert contents(machine.srv) == {"new": "2", "both": "2", "data": "the application's own"}
 
 
+def test_what_is_cut_off_while_it_is_made_is_known_to_the_next(machine: Machine) -> None:
+    nowhere = "/proc/codeyard-is-not-here"  # where nobody can make a directory
+    spec = f"version: 0.0\nos: linux\nfiles:\n  - source: app\n    destination: {nowhere}\n"
+
+    assert not machine.deploy(machine.in_place(1, machine.revision({"appspec.yml": spec, "app/x": "1"})))
+    assert (_root(machine) / "deployment-instructions/g1-cleanup").read_text().splitlines() == [nowhere]
+
+
 @pytest.mark.parametrize(
     ("in_file", "option", "good", "text"),
     [

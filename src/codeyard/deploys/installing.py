@@ -95,13 +95,11 @@ def install(spec: AppSpec, archive: Path, behavior: FileExists, places: Places) 
     places.write(places.instructions, json.dumps({"instructions": list(_told(plan, archive))}))
     with explained("installing"), places.cleanup.open("ab", buffering=0) as cleanup:
         for path in plan.steps:
+            cleanup.write(os.fsencode(path) + b"\n")  # first: what is cut off is cleaned up too
             if path in plan.directories:
-                place = plan.directories[path]
-                _make_directory(place)
-                cleanup.write(os.fsencode(place.real) + b"\n")
+                _make_directory(plan.directories[path])
             else:
                 place, found = plan.copies[path]
-                cleanup.write(os.fsencode(place.real) + b"\n")  # first: a copy that is cut off is cleaned up too
                 _copy(archive, found, place)
         for path, permission in plan.permissions.items():
             place = plan.directories.get(path) or plan.copies[path][0]
