@@ -25,7 +25,9 @@ Told = Callable[[StoredBuild, Event], None]
 _log = logging.getLogger(__name__)
 _REMAINS_AT_MOST = 60.0  # seconds until it is tried again to end what is left of a build
 _AGAIN, _AGAIN_AT_MOST = 0.1, 5.0  # seconds until a database is asked again that did not answer
-_TOGETHER = 0.05  # seconds: the phases of a quick build follow each other faster than rows are written
+# Seconds for each build that runs here, and at the most: the phases of a quick build follow each other faster than rows
+# are written, and many builds at once are not to write more often than one.
+_TOGETHER, _TOGETHER_AT_MOST = 0.05, 1.0
 _REASON_AT_MOST = 4096
 
 
@@ -54,6 +56,7 @@ class Minder:
     ) -> None:
         self._db, self._worker, self._perform, self._now, self._told = db, worker, perform, now, told
         self._kill = kill
+        self._minding = 0  # how many builds
 
     async def mind(self, held: Held, steps: Steps) -> None:
         """Have it performed; when this returns, its row says how it ended.
@@ -61,9 +64,11 @@ class Minder:
         While the database is away the build goes on, and what it has told is written later.
         """
         saving = asyncio.create_task(self._save_as_it_goes(held), name=f"saving {held.stored.run}")
+        self._minding += 1
         try:
             build, facts = await self._performed(held, steps)
         finally:
+            self._minding -= 1
             saving.cancel()
             with suppress(asyncio.CancelledError):
                 await saving
@@ -108,7 +113,7 @@ class Minder:
         """What is heard together is written together."""
         while True:
             await held.changed.wait()
-            await asyncio.sleep(_TOGETHER)
+            await asyncio.sleep(min(_TOGETHER * self._minding, _TOGETHER_AT_MOST))
             held.changed.clear()
             fresh = held.stored
             row = await persist(lambda: self._db.write(lambda tx: self._save(tx, fresh)))  # noqa: B023 - awaited here
