@@ -1,11 +1,9 @@
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.ident import Owner
-from codeyard.secrets.sealed import DoesNotOpen, Place, from_ticks, seal, storable, ticks, unseal
+from codeyard.secrets.sealed import DoesNotOpen, Place, seal, storable, unseal
 from codeyard.secrets.sealing import Key
 
 KEY = Key(b"k" * 32)
@@ -28,11 +26,6 @@ def test_another_key_does_not_open_it() -> None:
 
     with pytest.raises(DoesNotOpen, match="another key"):
         unseal(Key(b"x" * 32), seal(KEY, b"value", place), place)
-
-
-@given(st.datetimes(datetime(1970, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)))
-def test_a_time_is_kept_exactly(time: datetime) -> None:
-    assert from_ticks(ticks(time)) == time
 
 
 @pytest.mark.parametrize(("text", "held"), [("", True), ("ä\n😀", True), ("a\0", False), ("\ud800", False)])

@@ -24,8 +24,9 @@ from codeyard.errors import Conflict
 from codeyard.ident import Owner
 from codeyard.secrets.parameter_names import Reference
 from codeyard.secrets.parameters import Attached, Parameter, Tier, Type
-from codeyard.secrets.sealed import Sealed, from_ticks, ticks
+from codeyard.secrets.sealed import Sealed
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 # Names are compared byte by byte, as AWS does and as ranges of them need, whatever the database's language is.
 _NAME = String().with_variant(String(collation="C"), "postgresql")
@@ -191,14 +192,14 @@ def _row(parameter: Parameter) -> dict[str, object]:
     return _key(parameter) | {
         "type": parameter.type, "tier": parameter.tier, "data_type": parameter.data_type,
         "description": parameter.description, "allowed_pattern": parameter.allowed_pattern,
-        "key_id": parameter.key_id, "modified": ticks(parameter.modified), "modified_by": parameter.modified_by,
+        "key_id": parameter.key_id, "modified": microseconds(parameter.modified), "modified_by": parameter.modified_by,
     }  # fmt: skip
 
 
 def _stored(row: RowMapping) -> Stored:
     parameter = Parameter(
         Owner(row["account"], row["region"]), row["name"], row["version"], Type(row["type"]), Tier(row["tier"]),
-        row["data_type"], row["description"], row["allowed_pattern"], row["key_id"], from_ticks(row["modified"]),
+        row["data_type"], row["description"], row["allowed_pattern"], row["key_id"], time_of(row["modified"]),
         row["modified_by"],
     )  # fmt: skip
     return Stored(parameter, Sealed(row["key"], row["sealed"]))

@@ -2,14 +2,10 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from codeyard.errors import Fault
 from codeyard.ident import Owner
 from codeyard.secrets.sealing import Key
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class DoesNotOpen(Fault):
@@ -58,12 +54,3 @@ def unseal(key: Key, sealed: Sealed, place: Place) -> bytes:
 def storable(text: str) -> bool:
     """Whether every database can hold this text: PostgreSQL has no NUL, and half a surrogate pair is no text."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def ticks(time: datetime) -> int:
-    """Microseconds since 1970, the form in which both databases keep a time exactly and in order."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def from_ticks(count: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=count)

@@ -11,9 +11,10 @@ from sqlalchemy.engine import RowMapping
 
 from codeyard.ident import Owner
 from codeyard.secrets.managed_secrets import Form, ManagedSecret
-from codeyard.secrets.sealed import Sealed, from_ticks, ticks
+from codeyard.secrets.sealed import Sealed
 from codeyard.secrets.secret_names import SecretId
 from codeyard.store import Tx, metadata
+from codeyard.store.times import microseconds, time_of
 
 # Names are compared byte by byte, whatever the database's language is.
 _NAME = String().with_variant(String(collation="C"), "postgresql")
@@ -100,8 +101,8 @@ def save(tx: Tx, secret: ManagedSecret) -> None:
 
 def touch(tx: Tx, secret: ManagedSecret, day: datetime) -> None:
     """It was read on that day."""
-    own = (*_of(_s, secret.owner, secret.name), _s.suffix == secret.suffix, _s.accessed < ticks(day))
-    tx.execute(_secrets.update().where(*own).values(accessed=ticks(day)))
+    own = (*_of(_s, secret.owner, secret.name), _s.suffix == secret.suffix, _s.accessed < microseconds(day))
+    tx.execute(_secrets.update().where(*own).values(accessed=microseconds(day)))
 
 
 def remove(tx: Tx, owner: Owner, name: str) -> None:
@@ -112,7 +113,7 @@ def remove(tx: Tx, owner: Owner, name: str) -> None:
 
 def remove_gone(tx: Tx, now: datetime) -> None:
     """All secrets, of whomever, whose recovery window is over."""
-    over = select(_s.account, _s.region, _s.name).where(_s.deletion <= ticks(now)).with_for_update()
+    over = select(_s.account, _s.region, _s.name).where(_s.deletion <= microseconds(now)).with_for_update()
     for row in tx.execute(over).fetchall():
         remove(tx, Owner(row.account, row.region), row.name)
 
@@ -132,7 +133,7 @@ def add_version(tx: Tx, secret: ManagedSecret, added: Version) -> None:
             name=secret.name,
             id=added.id,
             form=added.form,
-            created=ticks(added.created),
+            created=microseconds(added.created),
             key=added.sealed.key,
             sealed=added.sealed.sealed,
         )
@@ -142,7 +143,7 @@ def add_version(tx: Tx, secret: ManagedSecret, added: Version) -> None:
 def version_ids(tx: Tx, secret: ManagedSecret) -> list[tuple[str, datetime]]:
     """All its versions and when they were made, the newest first."""
     query = select(_v.id, _v.created).where(*_of(_v, secret.owner, secret.name)).order_by(_v.created.desc(), _v.id)
-    return [(row.id, from_ticks(row.created)) for row in tx.execute(query)]
+    return [(row.id, time_of(row.created)) for row in tx.execute(query)]
 
 
 def remove_versions(tx: Tx, secret: ManagedSecret, ids: list[str]) -> None:
@@ -186,9 +187,9 @@ def _of(columns: Any, owner: Owner, name: str) -> tuple[ColumnElement[bool], ...
 def _row(secret: ManagedSecret) -> dict[str, Any]:
     return {
         "account": secret.owner.account, "region": secret.owner.region, "name": secret.name, "suffix": secret.suffix,
-        "description": secret.description, "kms_key": secret.kms_key, "created": ticks(secret.created),
-        "changed": ticks(secret.changed), "accessed": ticks(secret.accessed) if secret.accessed else 0,
-        "deletion": ticks(secret.deletion) if secret.deletion else None,
+        "description": secret.description, "kms_key": secret.kms_key, "created": microseconds(secret.created),
+        "changed": microseconds(secret.changed), "accessed": microseconds(secret.accessed) if secret.accessed else 0,
+        "deletion": microseconds(secret.deletion) if secret.deletion else None,
         "stages": json.dumps(dict(secret.stages)), "tags": json.dumps(dict(secret.tags)),
     }  # fmt: skip
 
@@ -196,12 +197,12 @@ def _row(secret: ManagedSecret) -> dict[str, Any]:
 def _secret(row: RowMapping) -> ManagedSecret:
     return ManagedSecret(
         Owner(row["account"], row["region"]), row["name"], row["suffix"], row["description"], row["kms_key"],
-        from_ticks(row["created"]), from_ticks(row["changed"]),
-        from_ticks(row["accessed"]) if row["accessed"] else None,
-        None if row["deletion"] is None else from_ticks(row["deletion"]),
+        time_of(row["created"]), time_of(row["changed"]),
+        time_of(row["accessed"]) if row["accessed"] else None,
+        None if row["deletion"] is None else time_of(row["deletion"]),
         json.loads(row["stages"]), json.loads(row["tags"]),
     )  # fmt: skip
 
 
 def _version(row: RowMapping) -> Version:
-    return Version(row["id"], Form(row["form"]), from_ticks(row["created"]), Sealed(row["key"], row["sealed"]))
+    return Version(row["id"], Form(row["form"]), time_of(row["created"]), Sealed(row["key"], row["sealed"]))
