@@ -58,10 +58,10 @@ def test_a_second_ctrl_c_kills(yard: Yard) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "code"),
-    [(phases(build=["true"]), 0), (phases(build=["exit 9"]), 1), ("version: 0.3\n", 2), (None, 2)],
+    [(phases(build=["true"]), 0), (phases(build=["exit 9"]), 1), ("version: 0.3\n", 2)],
 )
-def test_exit_codes(yard: Yard, spec: str | dict[str, object] | None, code: int) -> None:
-    write_tree(yard.source, {} if spec is None else {"buildspec.yml": text_of(spec)})
+def test_exit_codes(yard: Yard, spec: str | dict[str, object], code: int) -> None:
+    write_tree(yard.source, {"buildspec.yml": text_of(spec)})
     ended = yard.cli()
 
     assert ended.returncode == code
@@ -130,6 +130,15 @@ def test_a_wrong_option_is_told_and_nothing_is_begun(here: Yard, options: list[s
     assert ended.stderr.strip()
     assert ended.stdout == b""
     assert b"Traceback" not in ended.stderr
+    assert here.homes() == []
+
+
+def test_a_directory_without_a_buildspec_is_not_even_copied(here: Yard) -> None:
+    write_tree(here.source, {"buildspec.yaml": text_of(SHOW)})
+    ended = here.cli()
+
+    assert ended.returncode == 2
+    assert f"{here.source}/buildspec.yml".encode() in ended.stderr
     assert here.homes() == []
 
 

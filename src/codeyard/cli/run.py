@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from codeyard.app import choose
+from codeyard.builds.download import DEFAULT_BUILDSPEC
 from codeyard.builds.model import COMPUTE_TYPES, Build, Phase, Status
 from codeyard.cli import local
 from codeyard.cli.paths import state_directory
@@ -269,14 +270,18 @@ def _project_of(source: str, cwd: Path) -> str:
 
 def _buildspec(option: str | None, source: SourceSpec) -> str | None:
     """What the settings say: a path in the source if it is one, else the text itself."""
+    directory = Path(source.location) if source.kind is SourceKind.DIRECTORY else None
     if option is None:
+        if directory is not None and not os.path.lexists(directory / DEFAULT_BUILDSPEC):
+            # Before all that lies there is copied: it may be somebody's home.
+            fix = "Name the directory that has one, or a buildspec with --buildspec."
+            raise NotFound(f"{directory / DEFAULT_BUILDSPEC}", "there is no such file.", fix)
         return None
     if option == "-":
         return _text(sys.stdin.buffer.read(_BUILDSPEC_AT_MOST), "standard input")
     if option.startswith("arn:"):
         return option
     path = Path(option)
-    directory = Path(source.location) if source.kind is SourceKind.DIRECTORY else None
     if directory is not None:
         for found in (directory / path, path):
             if found.is_file() and found.resolve().is_relative_to(directory):
