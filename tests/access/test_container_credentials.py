@@ -108,7 +108,7 @@ def test_nobody_gets_them_without_the_token_of_that_very_build(served: Served) -
             ask(url, RUN, token[:-1]),
             ask(url, RUN, "x" * 1000),
             ask(url, RUN, served.credentials.token(OTHER)),
-            ask(url, RUN, BuildCredentials(served.identities, Key(b"w" * 32), served.role_of).token(RUN)),
+            ask(url, RUN, BuildCredentials(served.identities, Key(b"w" * 32), nobody, nobody).token(RUN)),
             ask(url, str(uuid.uuid4()), token),
             ask(url, "", served.credentials.token("")),
             ask(url, "..%2f" + RUN, None),
@@ -158,6 +158,8 @@ async def nobody(_run: str) -> str | None:
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_tokens_differ_from_run_to_run(one: str, other: str) -> None:
-    credentials = BuildCredentials(StoredIdentities(NoDatabase(), VAULT, lambda: datetime.now(UTC)), VAULT, nobody)
+    credentials = BuildCredentials(
+        StoredIdentities(NoDatabase(), VAULT, lambda: datetime.now(UTC)), VAULT, nobody, nobody
+    )
 
     assert (credentials.token(one) == credentials.token(other)) is (one == other)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.app.allowing import check_log_group, check_reach, on_threads, permission
+from codeyard.app.allowing import check_log_group, check_reach, check_role, on_threads, permission
 from codeyard.aws import Caller, Key, Refused
 from codeyard.builds import life
 from codeyard.builds.stored import StoredBuild
@@ -51,6 +51,13 @@ class Permits:
 
 def build(**given: Any) -> StoredBuild:
     return life.started(OWNER, project(**given), (), "root", 1, NOW)
+
+
+def test_a_build_that_may_not_have_its_role_does_not_begin() -> None:
+    check_role(build(), ROOT)
+
+    with pytest.raises(Denied, match=f"not authorized to perform: sts:AssumeRole on {ROLE}"):
+        check_role(build(), None)
 
 
 def logging_to(group: str | None, status: str = "ENABLED") -> StoredBuild:

@@ -90,6 +90,7 @@ def handed(tree: Digest, *outputs: str, **more: Any) -> Handed:
 async def created(parts: Parts, owner: Owner, **given: Any) -> None:
     made = project(**{"source": {"type": "CODEPIPELINE"}, "artifacts": {"type": "CODEPIPELINE"}, **given})
     await parts.database.write(lambda tx: projects_table.insert_project(tx, owner, made))
+    await a_role(parts, owner, "builds", "logs:*", service="codebuild")
 
 
 def tree_of(parts: Parts, build: StoredBuild, name: str) -> Tree:
@@ -154,9 +155,9 @@ async def test_an_input_that_is_gone_fails_the_build_with_what_is_wrong(config: 
     assert failed.contexts[0].message.startswith(f"Unable to bring the artifact: blob {'0' * 64}")
 
 
-async def a_role(parts: Parts, owner: Owner, name: str, *actions: str) -> str:
-    """The ARN of a role that pipelines take on, and that may do this."""
-    trusts = trust(service="codepipeline.amazonaws.com")
+async def a_role(parts: Parts, owner: Owner, name: str, *actions: str, service: str = "codepipeline") -> str:
+    """The ARN of a role that the service takes on, and that may do this."""
+    trusts = trust(service=f"{service}.amazonaws.com")
     made = Role(new_role_id(), RoleArn(owner.account, "/", name), now(), trusts)
     await parts.database.write(lambda tx: roles.add_role(tx, made))
     await parts.database.write(lambda tx: roles.put_inline(tx, made, "p", allowing(*actions)))

@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeyard.access.identities import new_role_id
+from codeyard.access.model import Role, RoleArn
+from codeyard.access.table import add_role
 from codeyard.app.api import console_key
 from codeyard.app.building import Door, Means
 from codeyard.app.machine import Capacity
@@ -22,6 +25,7 @@ from codeyard.config import Config
 from codeyard.errors import NotFound
 from codeyard.ident import Owner
 from codeyard.objects.directory import ObjectDirectory
+from tests.access.cloud import trust
 from tests.builds.projects import NOW, OWNER, ROLE, project
 
 DOOR = Door("http://127.0.0.1:1", "127.0.0.1", 1)
@@ -100,7 +104,22 @@ async def test_buckets_may_be_elsewhere(tmp_path: Path) -> None:
 
 async def test_a_role_that_is_gone_has_no_session(tmp_path: Path) -> None:
     async with parts(config(tmp_path)) as found:
-        assert await means(found).session_caller(ROLE, "AWSCodeBuild-1") is None
+        assert await found.session_caller(ROLE, "codepipeline") is None
+
+
+@pytest.mark.parametrize(("trusted", "has_one"), [("codebuild.amazonaws.com", True), ("ec2.amazonaws.com", False)])
+async def test_a_build_has_its_role_only_while_that_trusts_codebuild(
+    trusted: str, has_one: bool, tmp_path: Path
+) -> None:
+    of_project = {"StringEquals": {"aws:SourceArn": OWNER.arn("project/site")}}
+    role = Role(new_role_id(), RoleArn(OWNER.account, "/", "builds"), NOW, trust(service=trusted, Condition=of_project))
+    build = a_build(serviceRole=str(role.arn))
+    async with parts(config(tmp_path)) as found:
+        await found.database.write(lambda tx: add_role(tx, role))
+
+        caller = await means(found).build_caller(build)
+
+    assert (caller is not None) is has_one
 
 
 async def test_the_log_of_a_build_that_wrote_nothing_closes_all_the_same(tmp_path: Path) -> None:

@@ -12,15 +12,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from codeyard.access.identities import StoredIdentities
-from codeyard.access.model import RoleArn
 from codeyard.aws import Refused
-from codeyard.aws.policy import Asker
 from codeyard.errors import Fault
 from codeyard.secrets.sealing import Key
 
 PATH = "/container-credentials/"
 LASTS = 3600  # seconds; SDKs ask again in time
-_SERVICE = "codebuild"
 _TITLES = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -42,7 +39,7 @@ class BuildCredentials:
     role on is that ARN's, and trust policies may ask for it as aws:SourceArn.
     """
 
-    def __init__(self, identities: StoredIdentities, key: Key, role_of: ArnOf, project_of: ArnOf | None = None) -> None:
+    def __init__(self, identities: StoredIdentities, key: Key, role_of: ArnOf, project_of: ArnOf) -> None:
         self._identities = identities
         self._role_of = role_of
         self._project_of = project_of
@@ -85,18 +82,10 @@ class BuildCredentials:
             return _problem(503, "The credentials cannot be read just now. Try again.")  # SDKs do
 
     async def _credentials(self, run: str, role: str) -> dict[str, str]:
-        arn = RoleArn.parse(role)
-        project = await self._project_of(run) if self._project_of is not None else None
-        context = {
-            **({"aws:SourceAccount": arn.account} if arn is not None else {}),
-            **({"aws:SourceArn": project} if project is not None else {}),
-        }
-        service = _SERVICE if project is None else project.split(":")[2]  # codepipeline's own compute takes its role on
-        asker = Asker(service=f"{service}.amazonaws.com")
-        decision = await self._identities.trusts(role, asker, "sts:AssumeRole", context)
-        if not decision.allowed:
-            raise Refused("AccessDenied", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role}", 403)
-        session = await self._identities.assume(role, f"AWSCodeBuild-{run}", LASTS)
+        project = await self._project_of(run)
+        if project is None:
+            raise Refused("AccessDenied", "There is no such build.", 403)
+        session = await self._identities.assume_for(project, role, f"AWSCodeBuild-{run}", LASTS)
         return {
             "AccessKeyId": session.id,
             "SecretAccessKey": session.secret,

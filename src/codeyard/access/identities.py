@@ -134,6 +134,16 @@ class StoredIdentities:
             seconds, role.arn.account, limits or Limits(), role=role_arn, role_id=role.id, name=session_name
         )
 
+    async def assume_for(self, source_arn: str, role_arn: str, session_name: str, seconds: int) -> Session:
+        """A session of the role for the service whose resource acts: a CodeBuild project, say. Its trust policy decides
+        each time, so a role that trusts no more is of no more use. Refused: AccessDenied."""
+        _, _, service, _, account, _ = source_arn.split(":", 5)
+        context = {"aws:SourceAccount": account, "aws:SourceArn": source_arn}
+        asker = Asker(service=f"{service}.amazonaws.com")
+        if not (await self.trusts(role_arn, asker, "sts:AssumeRole", context)).allowed:
+            raise Refused("AccessDenied", f"CodeBuild is not authorized to perform: sts:AssumeRole on {role_arn}", 403)
+        return await self.assume(role_arn, session_name, seconds)
+
     def root_session(self, account: str, seconds: int) -> Session:
         """A session of the account's root."""
         return self._session(seconds, account, Limits())

@@ -16,11 +16,11 @@ Permit = Callable[[str, str], Awaitable[None]]  # of an action, such as s3:GetOb
 
 
 def permission(identities: Identities, caller: Caller | None) -> Permit:
-    """Asks for `caller`, a session of the role; None: it is gone."""
+    """Asks for `caller`, a session of the role; None: there can be none."""
 
     async def permit(action: str, arn: str) -> None:
         if caller is None:
-            raise Denied(f"{action} on {arn}", "the build's service role is gone.", "Create it again.")
+            raise Denied(f"{action} on {arn}", "the role is gone, or trusts the service no more.", "See to it.")
         try:
             await identities.authorise(caller, action, (arn,), {})
         except Refused as error:
@@ -39,6 +39,15 @@ def on_threads(permit: Permit, loop: asyncio.AbstractEventLoop) -> Callable[[str
         asyncio.run_coroutine_threadsafe(asked(action, arn), loop).result(60)
 
     return ask
+
+
+def check_role(stored: StoredBuild, caller: Caller | None) -> None:
+    """A build that may not have its role does not begin. Denied, in AWS's words."""
+    if caller is None:
+        raise Denied(
+            f"CodeBuild is not authorized to perform: sts:AssumeRole on {stored.project.service_role}",
+            "the service role is gone, or its trust policy does not name the service any more.", "See to the role.",
+        )  # fmt: skip
 
 
 async def check_log_group(stored: StoredBuild, permit: Permit) -> None:

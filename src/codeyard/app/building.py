@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from codeyard.app import choose
-from codeyard.app.allowing import Permit, check_log_group, check_reach, on_threads, permission
+from codeyard.app.allowing import Permit, check_log_group, check_reach, check_role, on_threads, permission
 from codeyard.app.caches import PermittedCache
 from codeyard.app.fetching import fetcher, git_environment, object_reader
 from codeyard.app.first_start import write_private
@@ -72,7 +72,7 @@ class Means:
     config: Config
     capacity: Capacity
     identities: Identities
-    session_caller: Callable[[str, str], Awaitable[Caller | None]]  # of a role's ARN and a session's name
+    build_caller: Callable[[StoredBuild], Awaitable[Caller | None]]  # a session of its service role, if it may have one
     secrets: Callable[[Owner, Callable[[str, str], Awaitable[None]]], SecretProvider]
     credentials: SourceCredentials
     open_bucket: Callable[[Owner, Callable[[str, str], None]], OpenBucket]
@@ -159,11 +159,10 @@ class _Work:
 
     async def run(self, steps: Steps) -> Finished:
         means, stored = self._means, self._stored
-        role = stored.project.service_role
-        caller = await means.session_caller(role, f"AWSCodeBuild-{stored.run}")
+        caller = await means.build_caller(stored)
         permit = permission(means.identities, caller)
         secrets = means.secrets(stored.owner, permit)
-        chosen = await self._chosen(permit)
+        chosen = await self._chosen(caller, permit)
         executor = _Refusing(chosen) if isinstance(chosen, CodeyardError) else self._executor(chosen)
         spec = self._spec(chosen.image if isinstance(chosen, Chosen) else None)
         over = (self._home / "over").exists()
@@ -212,12 +211,13 @@ class _Work:
 
     # ── where it runs ──
 
-    async def _chosen(self, permit: Permit) -> Chosen | CodeyardError:
+    async def _chosen(self, caller: Caller | None, permit: Permit) -> Chosen | CodeyardError:
         """Chosen once: a process that comes later must find the same sandbox."""
         file = self._home / "chosen"
         with suppress(FileNotFoundError):
             return Chosen(**json.loads(file.read_text()))
         try:
+            check_role(self._stored, caller)
             await check_log_group(self._stored, permit)
             chosen = await self._choose()
         except CodeyardError as error:

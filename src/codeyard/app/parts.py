@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from codeyard.access.container_credentials import BuildCredentials
-from codeyard.access.identities import StoredIdentities
+from codeyard.access.identities import Session, StoredIdentities
 from codeyard.app.building import Door, Means
 from codeyard.app.first_start import RootKey, prepare_database, root_key
 from codeyard.app.machine import Capacity
@@ -74,7 +74,7 @@ class Parts:
             config=self.config,
             capacity=capacity,
             identities=self.identities,
-            session_caller=self.session_caller,
+            build_caller=self.build_caller,
             secrets=self.secrets,
             credentials=self.source_credentials,
             open_bucket=self.open_bucket,
@@ -96,11 +96,12 @@ class Parts:
 
     async def session_caller(self, role: str, name: str) -> Caller | None:
         """A session of the role; None: it is gone."""
-        try:
-            # A build that is taken up again while the database is away waits for it.
-            return (await patiently(lambda: self.identities.assume(role, name, 3600))).caller
-        except Refused:
-            return None  # it was deleted
+        return await _caller(lambda: self.identities.assume(role, name, 3600))
+
+    async def build_caller(self, stored: StoredBuild) -> Caller | None:
+        """A session of a build's service role; None: it is gone, or does not trust CodeBuild any more."""
+        role, name = stored.project.service_role, f"AWSCodeBuild-{stored.run}"
+        return await _caller(lambda: self.identities.assume_for(stored.acts_for, role, name, 3600))
 
     def secrets(self, owner: Owner, permit: Callable[[str, str], Awaitable[None]]) -> SecretProvider:
         return StoredSecrets(self.database, self.key, owner, permit)
@@ -114,6 +115,13 @@ class Parts:
         from codeyard.artifacts.object_store import open_bucket
 
         return open_bucket(url, endpoint=self.config.objects)
+
+
+async def _caller(assume: Callable[[], Awaitable[Session]]) -> Caller | None:
+    try:
+        return (await patiently(assume)).caller  # a build that is taken up again while the database is away waits
+    except Refused:
+        return None
 
 
 def public_url(config: Config) -> str:
