@@ -125,3 +125,12 @@ async def test_secrets_and_reserved_names_are_not_exported(tmp_path: Path) -> No
     made.job.learn({"secret_names": ["SECRET"]})
 
     assert await sample_exported(made.job) == {"A": "1", "UNSET": ""}
+
+
+async def test_a_name_that_no_variable_can_have_does_not_cost_the_others_their_values(tmp_path: Path) -> None:
+    spec = {"env": {"exported-variables": ["$TAG", "A"]}, "phases": {}}
+    made = bench(tmp_path, spec, values={"exported": ("1",)})
+    made.job.facts["secret_names"] = []
+
+    assert await sample_exported(made.job) == {"$TAG": "", "A": "1"}
+    assert "TAG" not in made.sandbox.ran["value-exported"].script

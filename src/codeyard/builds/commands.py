@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from codeyard.builds.buildspec import FailureAction
+from codeyard.builds.environment import settable
 from codeyard.builds.job import Job
 from codeyard.builds.model import SUCCEEDED, Context, Outcome, Phase, Status
 from codeyard.builds.script import command, lone_command
@@ -52,10 +53,12 @@ async def run_commands(job: Job, phase: Phase) -> Outcome:
 
 
 async def sample_exported(job: Job) -> dict[str, str]:
-    """The values of `exported-variables` as they are now; an unset one is empty (reference 1.4)."""
-    allowed = _exported(job)
-    values = await job.evaluate("exported", tuple(f"${{{name}-}}" for name in allowed))
-    return dict(zip(allowed, values, strict=True))
+    """The values of `exported-variables` as they are now; an unset one is empty (reference 1.4), and so is what can be
+    no variable's name: the shell would give up all the others for it."""
+    names = _exported(job)
+    known = tuple(name for name in names if settable(name))
+    values = await job.evaluate("exported", tuple(f"${{{name}-}}" for name in known))
+    return dict.fromkeys(names, "") | dict(zip(known, values, strict=True))
 
 
 def _exported(job: Job) -> tuple[str, ...]:
