@@ -1,17 +1,23 @@
 """Agents as they run: real processes against a real server, with real deaths on both sides."""
 
+import asyncio
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from codeyard.artifacts.disk import DiskStore
+from codeyard.deploys.agent import Agent
+from codeyard.deploys.blobs_over_http import FetchedBlobs
+from codeyard.deploys.door import Door
+from codeyard.deploys.host import Host
 from codeyard.deploys.model import ROLLBACK, Code, Deployment, RollbackEvent, Status
 from codeyard.deploys.selection import Selection
 from tests.deploys.deployments import event_statuses, statuses
-from tests.deploys.yard import OWNER, AgentProcess, Yard, until_true
+from tests.deploys.yard import OWNER, AgentProcess, Yard, now, until_true
 
 FAILURE = frozenset({RollbackEvent.FAILURE})
 pytestmark = pytest.mark.slow
@@ -70,6 +76,35 @@ def waiting_script(place: Path) -> str:
 
 def fully(deployment: Deployment) -> bool:
     return all(set(event_statuses(target)) == {"Succeeded"} for target in deployment.targets)
+
+
+async def with_a_crowded_disk(lone: AgentProcess, deploy: Callable[[], Deployment]) -> int:
+    """How many blobs the machine has after a deployment, whose agent runs here and finds its disk nearly full."""
+    known, ending = json.loads((lone.state / "agent.json").read_text()), asyncio.Event()
+    doors = [Door(known["server"], f"{known['id']}.{known['secret']}") for _ in range(3)]
+    with DiskStore(lone.state / "blobs") as store:
+        blobs = FetchedBlobs(store, doors[0], scratch=lone.state / "scratch")
+        host = Host(lone.state / "host", blobs, now, share_store=True)
+        agent = Agent(doors[1], doors[2], host, blobs, lambda *_: None, lambda: True)
+        running = asyncio.create_task(agent.run(ending))
+        await asyncio.to_thread(deploy)
+        ending.set()
+        await running
+    return sum(path.is_file() for path in (lone.state / "blobs" / "blobs").rglob("*"))
+
+
+async def test_what_failed_on_a_crowded_disk_leaves_room(yard: Yard, lone: AgentProcess, www: Path) -> None:
+    lone.kill()
+    tree = yard.tree(page="new", fails="#!/bin/sh\nexit 1\n", works="#!/bin/sh\n")
+
+    def deploy(script: str) -> Deployment:
+        options = {"before_switch": script}
+        return yard.ended(yard.deploy(tree, f"{www}/crowded", targets=only(lone), options=options))
+
+    kept = await with_a_crowded_disk(lone, lambda: deploy("works"))
+    left = await with_a_crowded_disk(lone, lambda: deploy("fails"))
+
+    assert (kept > 0, left) == (True, 0)
 
 
 def test_two_machines_take_a_release_one_after_the_other_and_fetch_only_what_they_have_not(

@@ -220,7 +220,7 @@ def _enrolled(
 async def _run(directory: Path, known: _Fields, insecure: bool) -> None:
     from codeyard.app.processes import end_with_parent
     from codeyard.artifacts.disk import DiskStore
-    from codeyard.deploys.agent import Agent
+    from codeyard.deploys.agent import Agent, crowded
     from codeyard.deploys.blobs_over_http import FetchedBlobs
     from codeyard.deploys.door import Door
     from codeyard.deploys.host import Host
@@ -238,7 +238,7 @@ async def _run(directory: Path, known: _Fields, insecure: bool) -> None:
         blobs = FetchedBlobs(store, doors[0], scratch=scratch, near=DiskStore(Path(near)) if near else None)
         host = Host(directory / "host", blobs, _now, share_store=True)
         click.echo(f"{known['name']} is deployed to by {known['server']}; Ctrl-C or SIGTERM ends it.", err=True)
-        await Agent(doors[1], doors[2], host, blobs, _say).run(ending)
+        await Agent(doors[1], doors[2], host, blobs, _say, lambda: crowded(store.root)).run(ending)
 
 
 def _alone(directory: Path) -> Any:

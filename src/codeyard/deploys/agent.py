@@ -7,11 +7,13 @@ tells all of it again, and the server gives it again until it has heard of its e
 
 import asyncio
 import random
+import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from codeyard.artifacts import Digest, Swept
@@ -24,7 +26,8 @@ _PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between tries of a server that is a
 _AT_ONCE = 50  # reports in one request
 _AGAIN = 30.0  # seconds until what the server still lists after its end is done again
 _TRIES, _BETWEEN = 3, 1.0  # of an assignment that not even the journal takes
-_DAILY, _KEPT = 86_400.0, 14 * 86_400.0  # seconds: sweeps of blobs, and what they leave
+_HOURLY, _KEPT = 3600.0, 14 * 86_400.0  # seconds: sweeps of blobs, and what they leave
+_SPARE = 0.1  # of a disk; with less that is free it is crowded
 _ORDER = 100.0  # seconds that the events under way may take to end
 
 Report = Callable[[EventReport], Awaitable[None]]
@@ -65,7 +68,8 @@ class _Work:
 
 
 class Agent:
-    """See the module. `polling` and `telling` are two doors to the same server; `say` gets lines for people."""
+    """See the module. `polling` and `telling` are two doors to the same server; `say` gets lines for people; `crowded`
+    says whether the disk of the blobs is nearly full."""
 
     def __init__(
         self,
@@ -74,9 +78,10 @@ class Agent:
         host: Performer,
         blobs: Blobs,
         say: Callable[[str, EventStatus | None], None],
+        crowded: Callable[[], bool],
     ) -> None:
         self._polling, self._telling, self._host, self._blobs = polling, telling, host, blobs
-        self._say = say
+        self._say, self._crowded = say, crowded
         self._works: dict[str, _Work] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._finished: dict[str, float] = {}  # when their ends were delivered
@@ -221,6 +226,9 @@ class Agent:
     async def _report(self, work: _Work, report: EventReport) -> None:
         if self._ending.is_set() and report.status is EventStatus.IN_PROGRESS:
             raise _Paused
+        if report.status is EventStatus.FAILED and len(self._works) == 1 and self._crowded():
+            # Before the server hears of it, and has us go back, which may need room too.
+            await self._sweep(0.0)
         self._say(_line(work.assignment, report), report.status)
         self._put({"deployment": work.assignment.deployment, "event": report_to_json(report)})
 
@@ -257,12 +265,21 @@ class Agent:
                     self._finished[each["deployment"]] = asyncio.get_running_loop().time()
 
     async def _tidy(self) -> None:
-        """Blobs that nobody has asked for in two weeks: releases have files of their own."""
+        """Blobs that nobody has asked for in two weeks, or all on a crowded disk: releases have files of their own."""
         while True:
-            await asyncio.sleep(_DAILY)
+            await asyncio.sleep(_HOURLY)
             if not self._works:
-                with suppress(CodeyardError, OSError):
-                    await asyncio.to_thread(self._blobs.sweep, lambda _: False, older_than=_KEPT)
+                await self._sweep(0.0 if self._crowded() else _KEPT)
+
+    async def _sweep(self, older_than: float) -> None:
+        with suppress(CodeyardError, OSError):
+            await asyncio.to_thread(self._blobs.sweep, lambda _: False, older_than=older_than)
+
+
+def crowded(directory: Path) -> bool:
+    """Whether the disk that a directory is on is nearly full."""
+    usage = shutil.disk_usage(directory)
+    return usage.free < usage.total * _SPARE
 
 
 def _assigned(found: Any) -> tuple[Assignment, bool]:
