@@ -178,7 +178,8 @@ def _overlay(target: Path, lowers: tuple[Path, ...], layer: Layer | None) -> Non
     try:
         options = "lowerdir=" + ":".join([opened_as(path) for path in lowers])
         if layer is not None:
-            options += f",upperdir={opened_as(layer.upper)},workdir={opened_as(layer.work)}"
+            # volatile: it is thrown away with the sandbox, so neither its end nor the build's fsync waits for the disk.
+            options += f",upperdir={opened_as(layer.upper)},workdir={opened_as(layer.work)},volatile"
         flags = _MS_NOSUID | _MS_NODEV | (_MS_RDONLY if layer is None else 0)
         _mount(b"overlay", os.fsencode(target), b"overlay", flags, options.encode())
     finally:
