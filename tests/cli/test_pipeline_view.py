@@ -30,6 +30,12 @@ ASKED = drawn(SHOP, [stage("Source", "Succeeded"), stage("Build", "Succeeded"),
                      stage("Approve", "InProgress", live={"Ask": WAITS})], [*DONE, ASK])  # fmt: skip
 BAD = ran("Build", "Test", "Failed", 1, 31, result={"errorDetails": {"message": "17 of 20 tests failed"}})
 FAILED = drawn(SHOP, [stage("Source", "Succeeded"), stage("Build", "Failed")], [*DONE[:2], BAD], "Failed")
+PAGE = f"https://ci.example.com/console/builds/eu-west-1/test:{ID}"
+RULED: dict[str, Any] = declared({"Build": ["Compile:CodeBuild"]})
+RULED["stages"][0]["beforeEntry"] = {"conditions": [{"result": "FAIL", "rules": [
+    {"name": "Never", "ruleTypeId": {"provider": "VariableCheck"}}]}]}  # fmt: skip
+NEVER = {"pipelineExecutionId": ID, "ruleExecutionId": "r", "stageName": "Build", "ruleName": "Never",
+         "startTime": NOON, "lastUpdateTime": NOON, "status": "Failed"}  # fmt: skip
 GATED = {"enabled": False, "lastChangedBy": "anna", "lastChangedAt": NOON, "disabledReason": "freeze"}
 CLOSED = drawn(SHOP, [stage("Source", "Succeeded"), stage("Build", "Succeeded"), stage("Approve", "Succeeded", OTHER,
                inboundTransitionState=GATED, inboundExecution={"pipelineExecutionId": ID})], DONE)  # fmt: skip
@@ -64,6 +70,10 @@ def test_a_picture_for_eighty_columns() -> None:
         (FAILED, "17 of 20 tests failed"),
         (FAILED, "✘ Failed in 1 min 40 s"),
         (FAILED, "codeyard pipeline retry shop Build --execution 4f2c91aa"),
+        (drawn(SHOP, [], [ran("Build", "Test", "Failed", 1, 2, result={"externalExecutionUrl": PAGE})], "Failed"),
+         f"codeyard logs test:{ID}"),
+        (drawn(RULED, [], [], "Failed", rules=[NEVER]),
+         "codeyard pipeline override shop Build 4f2c91aa --type BEFORE_ENTRY"),
         (CLOSED, "waits: the transition is disabled"),
         (CLOSED, "disabled by anna"),
         (CLOSED, "freeze"),

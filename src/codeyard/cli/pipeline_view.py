@@ -12,6 +12,7 @@ Where there is too little height, stages that are over fold first, then those th
 now stays.
 """
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +46,8 @@ _INDENT = "│      "
 _DURATION = 11  # the longest is `12 h 05 min`
 _DETAIL = 6  # lines of an error or a question
 _NARROWEST = 20
+_BUILD = re.compile(r"/console/builds/[a-z0-9-]+/([A-Za-z0-9_-]+:[0-9a-f-]{36})$")  # a build's page
+_OVERRIDDEN = {"before entry": "BEFORE_ENTRY", "on success": "ON_SUCCESS"}  # moments, and what a condition's type is
 _TAIL = 24  # columns that a summary beside its action needs to be worth it
 _BAR = 12
 
@@ -288,10 +291,16 @@ def _footer(now: Picture, room: _Room) -> list[Line]:
 
 
 def _advice(now: Picture) -> list[str]:
-    stage = next((stage.name for stage in reversed(now.stages) if stage.status in ("Failed", "Stopped")), None)
-    if stage is None or now.target:
+    stage = next((stage for stage in reversed(now.stages) if stage.status in ("Failed", "Stopped")), None)
+    if stage is None:
         return []
-    return [f"codeyard pipeline retry {now.pipeline} {stage} --execution {now.execution[:8]}"]
+    failed = [each for each in stage.actions if each.status == "Failed"]
+    found = [f"codeyard logs {page[1]}" for each in failed if (page := _BUILD.search(each.url))]
+    if now.target:
+        return found
+    if kinds := [_OVERRIDDEN[each.moment] for each in failed if each.moment in _OVERRIDDEN]:
+        found.append(f"codeyard pipeline override {now.pipeline} {stage.name} {now.execution[:8]} --type {kinds[0]}")
+    return [*found, f"codeyard pipeline retry {now.pipeline} {stage.name} --execution {now.execution[:8]}"]
 
 
 # ── texts ──
