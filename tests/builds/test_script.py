@@ -138,6 +138,16 @@ def test_an_exit_trap_of_its_own_runs_and_state_is_kept_at_the_end(inside: Insid
     assert inside.run("echo $X") == (0, "1\n")
 
 
+@pytest.mark.parametrize("end", ["", "\nexit 0"])
+def test_a_command_that_is_traced_shows_nothing_of_ours(inside: Inside, end: str) -> None:
+    inside.run("A=1")
+
+    code, output = inside.run(f"set -x; echo $A; B=2; false{end}")
+    assert output == "+ echo 1\n1\n+ B=2\n+ false\n" + "+ exit 0\n" * bool(end)
+    assert code == (0 if end else 1)
+    assert inside.run("echo $A $B") == (0, "1 2\n")
+
+
 def test_a_closing_backslash_eats_only_its_own_line_s_end(inside: Inside) -> None:
     assert inside.run("echo a \\") == (0, "a\n")
     assert inside.run("X=1 \\")[0] == 0

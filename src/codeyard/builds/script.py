@@ -65,10 +65,10 @@ def command(text: str, place: Place, *, succeeding: bool, last_exit: int) -> str
         f'cd "$PWD" 2>/dev/null || cd {quote(place.source)}; '
         "OLDPWD=$codebuild_was; unset codebuild_was codebuild_exit\n"
         f"export CODEBUILD_BUILD_SUCCEEDING={int(succeeding)} CODEBUILD_LAST_EXIT={last_exit}\n"
-        f"set -a; trap {quote(save)} EXIT\n"
+        f"set -a; trap {quote(f'{_untraced()}; {save}')} EXIT\n"
         f"{text}\n"
         "\n"
-        f"codebuild_exit=$?; trap - EXIT; {save}; exit $codebuild_exit\n"
+        f"{_untraced('codebuild_exit=$?; ')}; trap - EXIT; {save}; exit $codebuild_exit\n"
     )
 
 
@@ -94,6 +94,11 @@ def evaluation(expressions: tuple[str, ...], place: Place, into: str, *, shared:
     values = "".join(f"printf '%s\\0' \"{_inner(text)}\"\n" for text in expressions)
     # A build may have made a pipe there, and nobody would read what we write into it.
     return f"{begin}\n[ ! -p {quote(into)} ] || exit 1\n{{\n{values}}} >|{quote(into)}\n"
+
+
+def _untraced(first: str = "") -> str:
+    """Ends what `set -x` of the command began, without a trace: the output is its own. /dev/null may be gone."""
+    return f"{{ {first}set +x; }} 2>&-"
 
 
 def _restore(place: Place) -> str:
