@@ -1,6 +1,7 @@
 """Commands for executions of pipelines: list, start, show and follow, stop, retry, override, roll back."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from codeyard.cli import pipeline_questions as questions
 from codeyard.cli import remote
 from codeyard.cli.endpoint import asking, client
 from codeyard.cli.pipeline_follow import exit_code, follow, print_picture, shown_for, utc_now
+from codeyard.cli.pipeline_picture import RUNNING
 from codeyard.cli.pipeline_view import stamp, status_style
 from codeyard.cli.summary import seconds
 from codeyard.errors import Conflict, Invalid
@@ -33,9 +35,8 @@ def executions(name: str, limit: int, as_json: bool) -> None:
         print_json(found)
         return
     for each in found:
-        took = (each["lastUpdateTime"] - each["startTime"]).total_seconds()
         click.echo(
-            f"{stamp(each['startTime'])}  {status_word(each['status'])} {seconds(max(0.0, took)):>10}  "
+            f"{stamp(each['startTime'])}  {status_word(each['status'])} {seconds(lasted(each, utc_now())):>10}  "
             f"{each['pipelineExecutionId']}"
         )
 
@@ -181,6 +182,12 @@ def rollback(name: str, stage: str, execution: str | None, following: bool, as_j
 
 
 # ── what these share ──
+
+
+def lasted(summary: dict[str, Any], now: datetime) -> float:
+    """Seconds that an execution took, or has taken: while it waits nothing of it is updated."""
+    until = now if summary["status"] in RUNNING else summary["lastUpdateTime"]
+    return max(0.0, float((until - summary["startTime"]).total_seconds()))
 
 
 def _begun(asked: Any, name: str, id: str, following: bool, as_json: bool, no_color: bool) -> int:
