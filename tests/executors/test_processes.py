@@ -41,9 +41,20 @@ async def test_a_tree_is_killed_with_what_stands_in_it() -> None:
     root = ProcessId.of(child.pid)
     assert root is not None
     below = [ProcessId.of(pid) for pid in descendants(child.pid)]
-    await kill_tree(root)
+    alone = await kill_tree(root)
     child.communicate()
 
+    assert not alone
+    assert not await kill_tree(root)  # it is gone: who knows what was below it
     assert len(below) == 1
     assert not any(process.alive() for process in below if process is not None)
     assert not root.alive()
+
+
+async def test_what_has_nothing_below_it_is_known_to_stand_alone() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        root = ProcessId.of(child.pid)
+        assert root is not None
+        alone = await kill_tree(root)
+
+    assert alone

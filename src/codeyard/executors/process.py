@@ -51,8 +51,8 @@ class ProcessSandbox:
         return listen_here(port)
 
     async def close(self) -> None:
-        await kill_tree(self._process)
-        await kill_marked(f"HOME={_home(self._spec)}")
+        if not await kill_tree(self._process):  # had it nothing left below it, nothing can be elsewhere
+            await kill_marked(f"HOME={_home(self._spec)}")
         await self._control.finish()
         with suppress(ChildProcessError):  # another process may have started it
             os.waitpid(self._process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
@@ -128,7 +128,8 @@ def _find(spec: SandboxSpec) -> ProcessId | None:
         found = ProcessId.parse((spec.home / "sandbox" / "process").read_text())
     except FileNotFoundError:
         # Its opener may have died before it could write down whom it had started.
-        found = _running(f"{spec.home}/codebuild/control/commands/supervisor".encode())
+        script = spec.home / "codebuild" / "control" / "commands" / "supervisor"
+        found = _running(os.fsencode(script)) if script.exists() else None
     return found if found is not None and found.alive() else None
 
 

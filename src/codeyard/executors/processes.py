@@ -64,17 +64,20 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-async def kill_tree(root: ProcessId) -> None:
+async def kill_tree(root: ProcessId) -> bool:
     """Kill everything below `root`, and last `root` itself, which as a subreaper inherits what loses its parent.
 
-    Frozen first, so that nothing starts while the rest is killed.
+    Frozen first, so that nothing starts while the rest is killed. Whether `root` lived and stood alone.
     """
     deadline = time.monotonic() + 10
+    looked = alone = False
     while root.alive() and time.monotonic() < deadline:
         _signal(root.pid, signal.SIGSTOP)
         below = {pid for pid in descendants(root.pid) if (fields := _stat(pid)) is not None and fields[0] != "Z"}
         if not below:
+            alone = not looked and root.alive()  # had it died meanwhile, what was below it would be elsewhere
             break
+        looked = True
         for pid in below:
             _signal(pid, signal.SIGSTOP)
         for pid in below:
@@ -84,6 +87,7 @@ async def kill_tree(root: ProcessId) -> None:
         _signal(root.pid, signal.SIGKILL)
     while root.alive() and time.monotonic() < deadline:
         await asyncio.sleep(0.001)
+    return alone
 
 
 async def kill_marked(variable: str) -> None:
@@ -100,7 +104,7 @@ async def kill_marked(variable: str) -> None:
 
 def _marked(pid: int, mark: bytes) -> bool:
     try:
-        return mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
 
@@ -113,7 +117,11 @@ def _signal(pid: int, number: signal.Signals) -> None:
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the state on (proc(5)): [0] state, [1] parent, [19] start time."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY)  # hundreds are read to find one: Path takes most of the time
+        try:
+            text = os.read(stat, 4096).decode(errors="replace")
+        finally:
+            os.close(stat)
     except OSError:
         return None
     return text[text.rindex(")") + 2 :].split()
