@@ -143,7 +143,7 @@ async def test_all_that_is_shown_of_an_execution_is_in_the_shapes_of_the_model(a
     shape = definition(
         "QUEUED",
         stage("Source", act("s", outputs="Src", namespace="Git")),
-        stage("Build", act("b", inputArtifacts=[{"name": "Src"}]), beforeEntry=asking("FAIL", "ready")),
+        stage("Build", act("b", inputArtifacts=[{"name": "Src"}], outputs="App"), beforeEntry=asking("FAIL", "ready")),
         stage("Deploy", approval(), onSuccess=asking("FAIL", "check")),
         variables=[{"name": "T", "defaultValue": "test"}],
     )
@@ -158,7 +158,10 @@ async def test_all_that_is_shown_of_an_execution_is_in_the_shapes_of_the_model(a
     assert shown["errorDetails"] == {"code": "JobFailed", "message": "the build failed"}
     assert shown["externalExecutionUrl"] == "https://example.com"
     assert state["Build"]["actionStates"][0]["entityUrl"] == "https://example.com/of"
-    assert state["Build"]["beforeEntryConditionState"]["latestExecution"]["status"] == "Succeeded"
+    ready = state["Build"]["beforeEntryConditionState"]
+    assert ready["latestExecution"] == {"status": "Succeeded"}
+    (one,) = ready["conditionStates"]
+    assert one["latestExecution"]["lastStatusChange"] == one["ruleStates"][0]["latestExecution"]["lastStatusChange"]
     assert state["Source"]["actionStates"][0]["currentRevision"]["revisionId"] == "abc"
     assert "latestExecution" not in state["Deploy"]
 
@@ -169,6 +172,7 @@ async def test_all_that_is_shown_of_an_execution_is_in_the_shapes_of_the_model(a
     assert execution["variables"] == [{"name": "T", "resolvedValue": "test"}]
     actions = await asked.all("ListActionExecutions", "actionExecutionDetails")
     assert [each["actionName"] for each in actions] == ["b", "s"]
+    assert [[made["name"] for made in each["output"]["outputArtifacts"]] for each in actions] == [[], ["Src"]]
     assert actions[1]["output"]["outputVariables"] == {"Branch": "main"}
     rules = await asked.all("ListRuleExecutions", "ruleExecutionDetails")
     assert [each["ruleName"] for each in rules] == ["ready"]

@@ -17,6 +17,7 @@ from codeyard.store import Database, Tx
 from codeyard.store.engine import SqlDatabase
 from tests.databases import database, opened
 from tests.pipelines.sites import (
+    BY,
     NAME,
     OWNER,
     SIMPLE,
@@ -635,7 +636,12 @@ async def test_a_rollback_uses_artifacts_and_variables_of_its_target(site: Site,
     assert seen[-1] == (back, f"of-{first}", f"{first} test")
     stored = await site.stored(back)
     assert stored.execution.target == first
-    assert stored.facts["trigger"]["triggerType"] == ("ManualRollback" if by_hand else "AutomatedRollback")
+    by_itself = {
+        "triggerType": "AutomatedRollback",
+        "triggerDetail": f'{{"FailedPipelineExecutionId":"{second}"}}',
+    }
+    by_somebody = {"triggerType": "ManualRollback", "triggerDetail": BY.detail}
+    assert stored.facts["trigger"] == (by_somebody if by_hand else by_itself)
     assert stored.facts["variables"] == {"T": "test"}
 
 

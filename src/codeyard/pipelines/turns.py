@@ -120,7 +120,7 @@ class _Written:
 
     def _rollback_facts(self, back: RolledBack) -> Facts:
         target = executions_table.load(self._tx, self._held.owner, self._held.name, back.target)
-        detail = json.dumps({"failedPipelineExecutionId": back.failed, "stage": back.stage})
+        detail = json.dumps({"FailedPipelineExecutionId": back.failed}, separators=(",", ":"))
         return {
             **(inherited(target.facts) if target is not None else {}),
             "trigger": Trigger("AutomatedRollback", detail).shape,

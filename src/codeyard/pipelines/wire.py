@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from codeyard.pipelines.model import Action, Declaration, ExecutionMode, Moment, Stage
-from codeyard.pipelines.state import Execution, Gate, StageRun, Status
+from codeyard.pipelines.state import Execution, Gate, RunStatus, StageRun, Status
 from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun
 
 _SUMMARY = 2048  # characters
@@ -111,8 +111,9 @@ def _rollback(now: Execution) -> dict[str, str] | None:
 
 
 def action_execution(run: StoredRun, version: int) -> dict[str, Any]:
-    """The shape ActionExecutionDetail."""
+    """The shape ActionExecutionDetail. What did not succeed has no output artifacts, though places for them."""
     data = run.data
+    outputs = data.get("outputs", ()) if run.status in (RunStatus.IN_PROGRESS, RunStatus.SUCCEEDED) else ()
     return given(
         {
             "pipelineExecutionId": run.execution,
@@ -137,7 +138,7 @@ def action_execution(run: StoredRun, version: int) -> dict[str, Any]:
             ),
             "output": given(
                 {
-                    "outputArtifacts": [artifact(each) for each in data.get("outputs", ())],
+                    "outputArtifacts": [artifact(each) for each in outputs],
                     "executionResult": _result(run),
                     "outputVariables": data.get("variables"),
                 }
@@ -309,13 +310,9 @@ def _conditions(entered: StageRun, runs: Mapping[str, StoredRun]) -> Iterable[tu
             {"ruleName": name, "latestExecution": _rule(run.id, run.status.value, runs.get(run.id))}
             for name, run in condition.rules.items()
         ]
-        yield (
-            _CONDITIONS[moment],
-            {
-                "latestExecution": status,
-                "conditionStates": [{"latestExecution": status, "ruleStates": rules}],
-            },
-        )
+        changed = max((runs[run.id].updated for run in condition.rules.values() if run.id in runs), default=None)
+        one = {"latestExecution": given({**status, "lastStatusChange": changed}), "ruleStates": rules}
+        yield _CONDITIONS[moment], {"latestExecution": status, "conditionStates": [one]}
 
 
 def _rule(id: str, status: str, run: StoredRun | None) -> dict[str, Any]:

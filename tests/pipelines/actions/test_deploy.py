@@ -68,7 +68,7 @@ async def test_a_deployment_is_of_the_artifact_at_its_place_in_the_bucket(
     outcome = await running
 
     assert begun.request.revision == PLACE
-    assert (outcome.external_id, outcome.summary) == (begun.id, f"Deployment {begun.id} succeeded")
+    assert (outcome.external_id, outcome.summary) == (begun.id, "Deployment Succeeded")
 
 
 async def test_the_events_of_its_targets_are_seen_while_they_happen(deploying: Deploying) -> None:

@@ -101,6 +101,19 @@ async def test_a_version_and_a_key_may_be_pinned(tmp_path: Path, versioned: tupl
 
     assert bench.files(outcome.outputs[0]) == {"a": b"old"}
     assert outcome.variables["ObjectKey"] == "other.zip"
+    assert outcome.summary == f"Amazon S3 version id: {first}"
+
+
+async def test_a_zip_that_cannot_be_unpacked_is_copied_as_it_is(tmp_path: Path) -> None:
+    bench = bench_at(tmp_path, declared(key="torn.zip"))
+    bench.put("torn.zip", packed(a=b"1")[:40])
+
+    output = (await S3Action().run(bench)).outputs[0]
+
+    assert output.tree is None
+    assert output.raw is not None
+    with bench.blobs.open(output.raw) as raw:
+        assert raw.read() == packed(a=b"1")[:40]
 
 
 async def test_the_embedded_store_keeps_no_versions_so_the_etag_is_the_revision(tmp_path: Path) -> None:
@@ -121,7 +134,6 @@ REFUSALS = [
     (declared(key="absent"), None, ErrorCode.CONFIGURATION, "The object with key 'absent' does not exist"),
     (declared("nowhere"), None, ErrorCode.CONFIGURATION, "The Amazon S3 bucket nowhere does not exist"),
     (declared(), SourceOverride(version_id="v0"), ErrorCode.UNAVAILABLE_REVISION, "The version 'v0'"),
-    (declared(key="torn.zip"), None, ErrorCode.CONFIGURATION, "is a zip file that cannot be unpacked"),
 ]
 
 
@@ -131,7 +143,6 @@ async def test_what_cannot_be_had_fails_the_action(
 ) -> None:
     bench = bench_at(tmp_path, given, pinned=pinned)
     bench.put("app.zip", packed(a=b"1"))
-    bench.put("torn.zip", packed(a=b"1")[:40])
 
     with pytest.raises(ActionFailed, match=text) as failed:
         await S3Action().run(bench)

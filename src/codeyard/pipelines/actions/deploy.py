@@ -123,7 +123,7 @@ async def _deployed(work: Work, control: DeployControl, request: DeploymentReque
     await work.tell(Told(targets=tuple(_target(each) for each in ended.targets)))
     if ended.status is not Status.SUCCEEDED:
         raise ActionFailed(ErrorCode.JOB_FAILED, _why(ended), f"Deployment {id} failed")
-    return Outcome(external_id=id, summary=f"Deployment {id} succeeded")
+    return Outcome(external_id=id, summary="Deployment Succeeded")
 
 
 async def live_targets(control: DeployControl, owner: Owner, id: str) -> tuple[Mapping[str, Any], ...]:

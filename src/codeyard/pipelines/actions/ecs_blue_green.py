@@ -61,7 +61,7 @@ class CodeDeployToEcsAction:
         id = (await work.step("deploy", create))["id"]
         await work.tell(Told(external_id=id))
         await looked(lambda: _succeeded(deploy, id), self._pause)
-        return Outcome(external_id=id, summary=f"Deployment {id} succeeded")
+        return Outcome(external_id=id, summary="Deployment Succeeded")
 
 
 def task_definition(text: str, images: Mapping[str, str]) -> dict[str, Any]:

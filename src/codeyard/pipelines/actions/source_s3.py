@@ -100,11 +100,8 @@ class S3Action:
                 raw = work.blobs.put(content)
             tree: Digest | None = None
             if is_zip(target):
-                try:
+                with suppress(Invalid):  # it is copied as it is; who needs it unpacked will say why it cannot be
                     tree = import_zip(target, work.blobs).digest
-                except Invalid as wrong:
-                    text = f"{asked.what} is a zip file that cannot be unpacked: {wrong.what}: {wrong.why}"
-                    raise ActionFailed(ErrorCode.CONFIGURATION, text) from None
         return {
             "raw": str(raw.digest),
             "tree": tree and str(tree),
@@ -112,8 +109,14 @@ class S3Action:
             "version": facts.version or NO_VERSION,
             "etag": facts.etag,
             "modified": facts.modified.isoformat() if facts.modified is not None else None,
-            "summary": facts.metadata.get(SUMMARY, "")[:_SUMMARY_LIMIT],
+            "summary": _summary(facts)[:_SUMMARY_LIMIT],
         }
+
+
+def _summary(facts: Facts) -> str:
+    """What whoever put the object says of it; else its version (User Guide, "View inbound execution status")."""
+    said = facts.metadata.get(SUMMARY)
+    return said or (f"Amazon S3 version id: {facts.version}" if facts.version else "")
 
 
 def _asked(declared: Declared, pinned: SourceOverride | None) -> _Asked:
