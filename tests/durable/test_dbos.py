@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.databases import DIALECTS, postgresql_schema
 
 # DBOS is one for a process, so each part of a story is a process: what to do, a URL, and a file to tell in.
 STORY = """
 import asyncio, os, sys
+from sqlalchemy import create_engine, text
 from codeyard.durable.dbos import DbosWorkflows
 
 what, url, told, id = sys.argv[1:]
@@ -42,14 +44,21 @@ async def main():
         tell("end")
         over.set()
 
-    workflows = DbosWorkflows(url, os.environ["WHO"], {"story": body})
+    workflows = DbosWorkflows(url, os.environ["WHO"], {"story": body}, look=0.5)
     await workflows.launch()
     if what.startswith(("begin", "die")):
         await workflows.start("story", id)
         await workflows.start("story", id)
     try:
         await asyncio.wait_for(over.wait(), 20 if what == "begin" else 8)
-        await asyncio.sleep(1 if what.startswith("find") else 0)  # what comes after the body
+        await asyncio.sleep(1 if what.startswith(("find", "mend")) else 0)  # what comes after the body
+        if what.startswith("mend "):
+            with create_engine(url).begin() as journal:
+                journal.execute(text(what.removeprefix("mend ")))
+            tell("mended")
+            over.clear()
+            await asyncio.wait_for(over.wait(), 20)
+            await asyncio.sleep(1)
     except TimeoutError:
         tell("nothing to do")
     os._exit(0)
@@ -77,6 +86,22 @@ def tell(tmp_path: Path, url: str, what: str, **environment: str) -> list[str]:
         check=False, timeout=60, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return told.read_text().splitlines() if told.exists() else []
+
+
+# What keeps the end of a workflow from being written down, as a full disk does; and what lets it be again.
+REFUSE = {
+    "sqlite": (
+        "CREATE TRIGGER refuse BEFORE UPDATE ON workflow_status WHEN NEW.status IN ('SUCCESS', 'ERROR') "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device'; END $$",
+        "CREATE TRIGGER {schema} BEFORE UPDATE ON dbos.workflow_status FOR EACH ROW "
+        "WHEN (NEW.status IN ('SUCCESS', 'ERROR') AND NEW.workflow_uuid = '{id}') EXECUTE FUNCTION {schema}.refuse()",
+    ),
+}
+ALLOW = {"sqlite": "DROP TRIGGER refuse", "postgresql": "DROP TRIGGER {schema} ON dbos.workflow_status"}
 
 
 WHOLE = [
@@ -131,6 +156,26 @@ def test_a_body_that_finds_its_work_done_ends_without_those_steps(
     assert [line for line in new if line.endswith("begins")] == [f"{name} begins" for name in begun]
     assert new[-1] == "end"
     assert told[len(ended) :] == ["nothing to do"]
+
+
+def test_a_workflow_whose_end_could_not_be_written_down_is_over_once_it_can(tmp_path: Path, url: str) -> None:
+    """DBOS tries that no more than twice, and a disk may be full for longer."""
+    tell(tmp_path, url, "die in two")
+    engine = create_engine(url)
+    names = {"schema": url.rpartition("%3D")[2], "id": f"story of {tmp_path}"}
+    table = "workflow_status" if engine.name == "sqlite" else "dbos.workflow_status"
+    status = text(f"SELECT status FROM {table} WHERE workflow_uuid = :id")
+    with engine.begin() as journal:
+        for statement in REFUSE[engine.name]:
+            journal.execute(text(statement.format(**names)))
+
+    told = tell(tmp_path, url, "mend " + ALLOW[engine.name].format(**names))
+
+    with engine.connect() as journal:
+        assert journal.execute(status, names).scalars().all() == ["SUCCESS"]
+    engine.dispose()
+    assert told[told.index("mended") - 1] == told[-1] == "end"
+    assert told.count("three begins") == 1
 
 
 def test_nobody_takes_up_what_another_began(tmp_path: Path, url: str) -> None:

@@ -11,6 +11,7 @@ that finds its work done by a process before leaves steps out.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ Body = Callable[[str, Steps], Awaitable[None]]
 _VERSION = "1"
 # Seconds between looks for what was left unfinished: at first, for so long, and then.
 _RECOVERING, _RECOVERS_FOR, _RECOVERED = 0.1, 30.0, 10.0
-_OVER = "over"  # the last step of each workflow
+_AT_ONCE = 500  # workflows of one look
 _AGAIN = 5.0  # seconds until a body that broke begins again
 _AWAITED = 1.0  # seconds until a database that was away is tried again
 _BUSY = 20.0  # seconds for another process that writes
@@ -38,12 +39,15 @@ _log = logging.getLogger(__name__)
 class DbosWorkflows:
     """Made once for a process: DBOS itself is one for each process."""
 
-    def __init__(self, url: str, executor_id: str, bodies: Mapping[str, Body]) -> None:
-        """`url` is that of SQLAlchemy; each body is called with the workflow's id and its steps.
+    def __init__(self, url: str, executor_id: str, bodies: Mapping[str, Body], *, look: float = 5.0) -> None:
+        """`url` is that of SQLAlchemy; each body is called with the workflow's id and its steps. `look`: seconds until
+        it is looked whether a body's end was written down, and between such looks.
 
         A body's name is stored with each workflow that began: renamed, those are not found any more.
         """
-        self._url, self._executor_id, self._bodies = url, executor_id, bodies
+        self._url, self._executor_id, self._bodies, self._look = url, executor_id, bodies, look
+        self._ended: dict[str, float] = {}  # when the bodies did of those workflows that may not be over
+        self._looking: asyncio.Task[None] | None = None
         self._make()
 
     def _make(self) -> None:
@@ -66,7 +70,7 @@ class DbosWorkflows:
         else:
             config |= {"system_database_url": self._url, "sys_db_pool_size": 5}
         self._dbos = DBOS(config=config)  # type: ignore[arg-type] # a TypedDict, of which we give a part
-        self._workflows = {name: _workflow(name, body) for name, body in self._bodies.items()}
+        self._workflows = {name: self._workflow(name, body) for name, body in self._bodies.items()}
 
     async def launch(self) -> None:
         """Connect, and take up what this process's namesake left unfinished. It waits for a database that is away."""
@@ -81,6 +85,7 @@ class DbosWorkflows:
             await asyncio.sleep(_AWAITED)
             self._make()
         asyncio.get_running_loop().call_later(_RECOVERS_FOR, self._calm, _RECOVERED)
+        self._looking = asyncio.create_task(self._look_after())
 
     def _calm(self, queue: float) -> None:
         """Have DBOS look less often for what is never there: timers, and workflows in queues (each `queue` seconds).
@@ -103,29 +108,46 @@ class DbosWorkflows:
 
     async def close(self) -> None:
         """Let go of the database. What still runs is taken up by the next process of this name."""
+        if self._looking is not None:
+            self._looking.cancel()
         await asyncio.to_thread(DBOS.destroy)
 
+    def _workflow(self, name: str, body: Body) -> Callable[[str], Coroutine[Any, Any, None]]:
+        @DBOS.workflow(name=name, max_recovery_attempts=None)  # however often we are killed
+        async def run(id: str) -> None:
+            steps = _DbosSteps()
+            while True:
+                try:
+                    await body(id, steps)
+                    self._ended[id] = time.monotonic()
+                    return
+                except Exception:  # noqa: BLE001 - the next try may go better
+                    # Never to DBOS: for it a workflow that raised is over, and its build would be waited for in vain.
+                    _log.exception("workflow_broke name=%s id=%s", name, id)
+                await asyncio.sleep(_AGAIN)
 
-def _workflow(name: str, body: Body) -> Callable[[str], Coroutine[Any, Any, None]]:
-    @DBOS.workflow(name=name, max_recovery_attempts=None)  # however often we are killed
-    async def run(id: str) -> None:
-        steps = _DbosSteps()
+        return run
+
+    async def _look_after(self) -> None:
+        """Go again through those that DBOS could not write down as over, be it as failed: it tries no third time."""
         while True:
+            await asyncio.sleep(self._look)
+            latest = time.monotonic() - self._look
+            ended = [id for id, at in self._ended.items() if at < latest][:_AT_ONCE]
             try:
-                await body(id, steps)
-                # DBOS writes down that it is over once we return, and tries that once: not on a disk that is full.
-                await steps.step(_OVER, _nothing)
-                return
-            except Exception:  # noqa: BLE001 - the next try may go better
-                # Never to DBOS, for which a workflow that raised is over, and its build would be waited for in vain.
-                _log.exception("workflow_broke name=%s id=%s", name, id)
-            await asyncio.sleep(_AGAIN)
+                for left in await self._not_over(ended) if ended else ():
+                    await DBOS.resume_workflow_async(left)
+            except Exception as failed:  # noqa: BLE001 - a disk that is still full, a database that is away
+                _log.warning("journal_awaited error=%s", str(failed).partition("\n")[0])
+                continue
+            for id in ended:
+                del self._ended[id]
 
-    return run
-
-
-async def _nothing() -> Answer:
-    return {}
+    async def _not_over(self, ids: list[str]) -> list[str]:
+        found = await DBOS.list_workflows_async(
+            workflow_ids=ids, status="PENDING", load_input=False, load_output=False, limit=_AT_ONCE
+        )
+        return [each.workflow_id for each in found]
 
 
 class _DbosSteps:
