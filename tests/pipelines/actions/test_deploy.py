@@ -79,7 +79,7 @@ async def test_the_events_of_its_targets_are_seen_while_they_happen(deploying: D
     await deploying.control.done("t0", begun.id, True)
     await running
 
-    assert (target["targetId"], target["events"][0]) == ("t0", {"name": "Verify", "status": "InProgress"})
+    assert (target["targetId"], target["events"][0]) == ("web-0", {"name": "Verify", "status": "InProgress"})
     assert await live_targets(deploying.control, OWNER, "d-NOBODYS00") == ()
 
 

@@ -173,7 +173,7 @@ def _target(target: DeploymentTarget) -> Mapping[str, Any]:
         for event in target.events
     ]
     return {
-        "targetId": target.id,
+        "targetId": target.name,  # as the deployment has it
         "targetType": "INSTANCE",
         "status": target.status.value,
         "startTime": None if target.started is None else target.started.isoformat(),
