@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from codeyard.errors import Invalid
 
+# Who listens at every address of the machine, and what its own programs call that.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _MANY = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 _FILE = "codeyard.toml"
 

@@ -1,6 +1,5 @@
 """What a server's processes tell each other; tests/service starts and ends whole ones."""
 
-from contextlib import AsyncExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeyard.app.building import Door
-from codeyard.app.lifetime import _door_to, _own_door, _shown, _worker_address
+from codeyard.app.lifetime import _shown, _worker_address
 from codeyard.app.processes import _environment
 from codeyard.config import Config, OverLimit
-from codeyard.errors import Invalid
 
 # Of the server alone, or what a worker process is told otherwise: see `_environment`.
 _SERVERS = {
@@ -84,36 +81,6 @@ def test_and_its_share_of_the_machine(workers: int, cpus: float, memory: float) 
 
     assert told.cpus * workers == pytest.approx(cpus)
     assert told.memory * workers == pytest.approx(memory, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("listen", "door"),
-    [
-        ("127.0.0.1:4599", Door("http://127.0.0.1:4599", "127.0.0.1", 4599)),
-        ("localhost:1", Door("http://127.0.0.1:1", "127.0.0.1", 1)),
-        ("0.0.0.0:4599", Door("http://127.0.0.1:4599", "127.0.0.1", 4599)),
-        ("10.1.2.3:4599", Door("http://10.1.2.3:4599", "10.1.2.3", 4599)),
-    ],
-)
-def test_builds_of_a_server_reach_it_where_it_listens(listen: str, door: Door) -> None:
-    assert _own_door(config(listen=listen)) == door
-
-
-async def test_those_of_another_process_reach_it_on_the_loopback() -> None:
-    async with AsyncExitStack() as stack:
-        here = await _door_to(config(url="http://127.0.0.1:4599"), stack)
-        elsewhere = await _door_to(config(url="http://10.1.2.3:4599"), stack)
-
-        assert here == Door("http://127.0.0.1:4599", "127.0.0.1", 4599)
-        assert elsewhere.url.startswith("http://127.0.0.1:")
-        assert (elsewhere.host, elsewhere.port) == ("10.1.2.3", 4599)
-
-
-@pytest.mark.parametrize("url", ["https://ci.example.com:4599", "http://ci.example.com"])
-async def test_where_it_cannot_be_reached_so_a_worker_does_not_start(url: str) -> None:
-    async with AsyncExitStack() as stack:
-        with pytest.raises(Invalid, match="HOST:PORT"):
-            await _door_to(config(url=url), stack)
 
 
 def test_a_database_is_shown_without_its_password() -> None:

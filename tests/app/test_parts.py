@@ -155,11 +155,18 @@ async def _credentials(parts: Parts, run: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
-    [("", "http://127.0.0.1:4599"), ("https://ci.example.com/", "https://ci.example.com"), ("http://a", "http://a")],
+    ("given", "shown"),
+    [
+        ({}, "http://127.0.0.1:4599"),
+        ({"url": "https://ci.example.com/"}, "https://ci.example.com"),
+        ({"url": "http://a", "listen": "0.0.0.0:80"}, "http://a"),
+        ({"listen": "0.0.0.0:80"}, "http://127.0.0.1:80"),
+        ({"listen": "[::]:80"}, "http://[::1]:80"),
+        ({"listen": "ci.example.com:80"}, "http://ci.example.com:80"),
+    ],
 )
-def test_clients_call_it_by_its_url(tmp_path: Path, url: str, shown: str) -> None:
-    assert public_url(config(tmp_path, url=url)) == shown
+def test_clients_call_it_by_its_url_or_where_it_listens(tmp_path: Path, given: dict[str, str], shown: str) -> None:
+    assert public_url(config(tmp_path, **given)) == shown
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{1,30}", fullmatch=True), st.sampled_from(["us-east-1", "eu-west-1"]))

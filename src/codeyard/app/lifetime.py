@@ -25,6 +25,7 @@ from codeyard.app.api import App, Operations, Server, console_key, console_of, c
 from codeyard.app.building import Building, Door
 from codeyard.app.connections import KEPT_ALIVE, Crowd, bounded, room
 from codeyard.app.deploying import deploys_of
+from codeyard.app.doors import door_to, own_door
 from codeyard.app.first_start import alone, write_private
 from codeyard.app.machine import capacity, worker_name
 from codeyard.app.parts import Parts, now, opened, public_url
@@ -36,13 +37,11 @@ from codeyard.builds.stored import StoredBuild
 from codeyard.builds.sweeping import Sweeper
 from codeyard.builds.worker import Worker
 from codeyard.builds.workers_table import WorkerRow
-from codeyard.config import Config
+from codeyard.config import EVERYWHERE, Config
 from codeyard.console.session import link_key, login_link
 from codeyard.durable.dbos import DbosWorkflows
-from codeyard.errors import Denied, Invalid
+from codeyard.errors import Denied
 from codeyard.events import Event
-from codeyard.executors.forwarding import forwarding
-from codeyard.executors.loopback import listen_here
 
 _BUILD = "build.run"  # stored with every workflow that began: never another
 _MANY = 10_000  # builds at the same time, where nobody sets a limit
@@ -111,7 +110,8 @@ async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
         else:
             stack.enter_context(alone(config.data, f"worker-{worker_name(config)}"))  # or `codeyard worker` has it
             poll = max(config.poll, _POLL_WOKEN)
-            worker = await stack.enter_async_context(_worker(parts, _own_door(config), public_url(config), poll))
+            door = await own_door(config, stack)
+            worker = await stack.enter_async_context(_worker(parts, door, public_url(config), poll))
             control = control_of(parts, worker.wake)
             ending_worker = asyncio.create_task(_drain(worker, ending))
             stack.callback(ending_worker.cancel)
@@ -131,7 +131,7 @@ async def _serve(config: Config, ending: asyncio.Event, env: str) -> None:
 async def _work(config: Config, ending: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(opened(config))
-        door = await _door_to(config, stack)
+        door = await door_to(config, config.api or public_url(config), stack)
         sock = stack.enter_context(_listening(*_worker_address(config)))
         host, port = sock.getsockname()[:2]
         address = config.worker_url or f"http://{host}:{port}"
@@ -184,6 +184,10 @@ def _greet(parts: Parts, url: str, env: str, link: str | None) -> None:
         click.echo(f"  console  {link}")
         click.echo(f"           the link lets browsers in for 12 hours; another one: {env} --console")
     click.echo(f"  API      {url}   (CodePipeline, CodeBuild, CodeDeploy, Logs, S3, Secrets Manager, SSM, IAM, STS)")
+    if not parts.config.url and parts.config.host_port[0] in EVERYWHERE:
+        click.echo(
+            "           other machines reach it, too: --url http://NAME:PORT makes links that lead here from there"
+        )
     click.echo(f'  use it   eval "$({env})" && aws codebuild list-projects')
     click.echo("  end it   Ctrl-C or SIGTERM; builds that run go on, and are found again at the next start")
     sys.stdout.flush()
@@ -334,31 +338,6 @@ async def _worker(parts: Parts, door: Door, address: str, poll: float) -> AsyncI
 async def _drain(worker: Worker, ending: asyncio.Event) -> None:
     await ending.wait()
     worker.drain()
-
-
-def _own_door(config: Config) -> Door:
-    """The API is in this process: builds reach it where we listen, which has to be on the loopback too."""
-    host, port = config.host_port
-    loopback = host in ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - compared, not bound
-    return Door(
-        f"http://127.0.0.1:{port}" if loopback else f"http://{config.listen}", "127.0.0.1" if loopback else host, port
-    )
-
-
-async def _door_to(config: Config, stack: AsyncExitStack) -> Door:
-    """To the API of another process, from a port of our own on the loopback, for that is where builds may ask."""
-    base = config.api or public_url(config)
-    scheme, _, rest = base.partition("://")
-    host, _, port_text = rest.partition("/")[0].rpartition(":")
-    if scheme != "http" or not port_text.isdigit():
-        raise Invalid(f"the API at {base!r}", "builds reach it by http://HOST:PORT.", "Give that as the setting `api`.")
-    host = host.strip("[]")
-    if host in ("127.0.0.1", "localhost"):
-        return Door(f"http://127.0.0.1:{port_text}", "127.0.0.1", int(port_text))
-    listener = listen_here(0)
-    port = listener.getsockname()[1]
-    await stack.enter_async_context(forwarding(listener, host, int(port_text)))
-    return Door(f"http://127.0.0.1:{port}", host, int(port_text))
 
 
 def _worker_address(config: Config) -> tuple[str, int]:

@@ -22,7 +22,7 @@ from codeyard.builds import table, workers_table
 from codeyard.builds.credentials import SourceCredentials
 from codeyard.builds.ends import Ends
 from codeyard.builds.stored import Standing, StoredBuild
-from codeyard.config import Config
+from codeyard.config import EVERYWHERE, Config
 from codeyard.errors import Conflict, Fault, NotFound
 from codeyard.ident import Owner
 from codeyard.logs import Framing, LogFiles, Place
@@ -125,8 +125,10 @@ async def _caller(assume: Callable[[], Awaitable[Session]]) -> Caller | None:
 
 
 def public_url(config: Config) -> str:
-    """What clients call the server."""
-    return (config.url or f"http://{config.listen}").rstrip("/")
+    """What clients call the server. One that listens everywhere is called as this machine's own clients can."""
+    host, port = config.host_port
+    here = EVERYWHERE.get(host, host)
+    return (config.url or f"http://{f'[{here}]' if ':' in here else here}:{port}").rstrip("/")
 
 
 def build_url(base: str, stored: StoredBuild) -> str:
