@@ -79,7 +79,16 @@ Index("ix_deployments_of_group", _c.group_id, _c.created, _c.id)
 Index("ix_deployments_keyed", _c.account, _c.region, _c.key, unique=True)
 Index("ix_deployment_targets_of_target", _t.target, _t.status)
 _QUEUED, _IN_FLIGHT = _c.status == Status.QUEUED.value, _c.status == Status.IN_PROGRESS.value
-Index("ix_deployments_queued", _c.group_id, _c.created, _c.id, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
+# The status is the same in all its rows, but makes SQLite prefer it to the index of the whole group.
+Index(
+    "ix_deployments_queued",
+    _c.group_id,
+    _c.status,
+    _c.created,
+    _c.id,
+    sqlite_where=_QUEUED,
+    postgresql_where=_QUEUED,
+)
 Index("ix_deployments_in_flight", _c.id, sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT)
 
 

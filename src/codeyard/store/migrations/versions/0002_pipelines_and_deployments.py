@@ -121,7 +121,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_deployments_queued",
         "deployments",
-        ["group_id", "created", "id"],
+        ["group_id", "status", "created", "id"],
         unique=False,
         sqlite_where=sa.text("status = 'Queued'"),
         postgresql_where=sa.text("status = 'Queued'"),
