@@ -57,9 +57,11 @@ def test_env_is_for_a_shell_to_evaluate(run: Run, tmp_path: Path) -> None:
 
 def test_what_another_session_left_is_taken_away(run: Run, tmp_path: Path) -> None:
     data = str(started(tmp_path / "data"))
-    said = run("env", "--data", data, AWS_SESSION_TOKEN="old", AWS_PROFILE="mine").stdout
+    left = {"AWS_SESSION_TOKEN": "old", "AWS_SECURITY_TOKEN": "old", "AWS_PROFILE": "mine"}
+    left |= {"AWS_DEFAULT_PROFILE": "mine", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    said = run("env", "--data", data, **left).stdout
 
-    assert {"unset AWS_SESSION_TOKEN", "unset AWS_PROFILE"} <= set(said.splitlines())
+    assert {f"unset {name}" for name in left} <= set(said.splitlines())
 
 
 def test_machines_get_json(run: Run, tmp_path: Path) -> None:

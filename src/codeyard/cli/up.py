@@ -12,6 +12,11 @@ import click
 from codeyard.cli.endpoint import console_link, data_directory, local_endpoint
 from codeyard.config import Config, OverLimit
 
+# Of another session: they would be sent along and be refused, go before what we print, or have it ignored.
+_LEFT_OVER = (
+    "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)  # fmt: skip
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _DATA = click.option(
@@ -112,7 +117,6 @@ def env(data: Path | None, as_json: bool, console: bool) -> None:
         return
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
-    # Left-overs of another session would be sent along, and be refused.
-    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+    for name in _LEFT_OVER:
         if name in os.environ:
             click.echo(f"unset {name}")
