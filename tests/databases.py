@@ -6,18 +6,36 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
-from codeyard.store import Tx, metadata
+from codeyard.store import Database, Tx, metadata
 from codeyard.store.engine import SqlDatabase
 
+T = TypeVar("T")
 POSTGRESQL = os.environ.get("CODEYARD_TEST_POSTGRESQL")
 DIALECTS = ("sqlite", "postgresql")
+
+
+@dataclass
+class Forgetful:
+    """A database whose connection is lost in each commit: what was written is written again."""
+
+    db: Database
+    lost: bool = False
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        return await self.db.read(work)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        if self.lost:
+            await self.db.write(work)
+        return await self.db.write(work)
 
 
 def postgresql_schema() -> Iterator[str]:

@@ -15,7 +15,7 @@ from codeyard.pipelines.api_jobs import DECLINED
 from codeyard.pipelines.job_data import About, Location
 from codeyard.pipelines.jobs import OFFERED_AGAIN, Doer, Job, Status
 from codeyard.pipelines.jobs_table import Stored
-from tests.databases import opened
+from tests.databases import Forgetful, opened
 from tests.pipelines.job_workers import BUILD, POLL, SECRET, TYPE, Yard
 from tests.pipelines.works import EXECUTION, NOON, OWNER, ROLE, RUN
 
@@ -91,6 +91,21 @@ async def test_a_job_that_nobody_claims_is_offered_again_with_a_new_nonce(yard: 
 
     assert at_once == {"jobs": []}
     assert (old, new, second) == ("InvalidNonceException", "", "InvalidNonceException")
+
+
+async def test_a_worker_is_not_refused_where_the_answer_was_lost(tmp_path: Path) -> None:
+    for db in opened(f"sqlite:///{tmp_path / 'test.sqlite'}"):
+        yard = Yard(db)
+        await yard.prepare()
+        await post(yard)
+        [job] = (await yard.ask("PollForJobs", **POLL))["jobs"]
+        forgetful = Yard(Forgetful(db, lost=True))  # type: ignore[arg-type]
+
+        acknowledged = await forgetful.ask("AcknowledgeJob", jobId=JOB, nonce=job["nonce"])
+        await forgetful.ask("PutJobSuccessResult", jobId=JOB, outputVariables={"a": "1"})
+
+        assert acknowledged == {"status": "InProgress"}
+        assert (forgetful.woken, (await stored(yard)).job.status) == ([RUN], Status.SUCCEEDED)
 
 
 @pytest.mark.parametrize("second", [("PutJobSuccessResult", {}), ("PutJobFailureResult", FAILURE)])

@@ -1,8 +1,8 @@
 """Executions from their start to their end: real rows, real runners, and clients that all come at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +13,8 @@ from sqlalchemy import event
 from codeyard.aws import Refused
 from codeyard.pipelines import runs_table
 from codeyard.pipelines.actions import Outcome, Revision, Work
-from codeyard.store import Database, Tx
 from codeyard.store.engine import SqlDatabase
-from tests.databases import database, opened
+from tests.databases import Forgetful, database, opened
 from tests.pipelines.sites import (
     BY,
     NAME,
@@ -251,22 +250,6 @@ async def test_a_revision_that_is_put_twice_begins_one_execution(lone: Site) -> 
 
 
 # ── runners that die ──
-
-
-@dataclass
-class Forgetful:
-    """A database whose connection is lost in each commit: what was written is written again."""
-
-    db: Database
-    lost: bool = False
-
-    async def read(self, work: Callable[[Tx], T]) -> T:
-        return await self.db.read(work)
-
-    async def write(self, work: Callable[[Tx], T]) -> T:
-        if self.lost:
-            await self.db.write(work)
-        return await self.db.write(work)
 
 
 async def test_what_was_written_is_not_written_twice_where_the_answer_was_lost(lone: Site) -> None:

@@ -7,6 +7,7 @@ JobNotFoundException. Secrets and credentials are fetched for each answer, and k
 import logging
 import secrets as randomness
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -85,12 +86,14 @@ class JobOperations:
 
     @operation("AcknowledgeJob")
     async def acknowledge(self, call: Call) -> Shape:
-        nonce = call.input["nonce"]
-        changed = await self._db.write(
-            lambda tx: jobs_table.change(
-                tx, call.owner, call.input["jobId"], lambda job: jobs.acknowledge(job, nonce, self._now())
-            )
-        )
+        nonce, done = call.input["nonce"], list[Job]()
+
+        def acknowledged(job: Job) -> Job:
+            if job not in done:  # else the commit's answer was lost on the way
+                done.append(jobs.acknowledge(job, nonce, self._now()))
+            return done[-1]
+
+        changed = await self._db.write(lambda tx: jobs_table.change(tx, call.owner, call.input["jobId"], acknowledged))
         if changed is None:
             raise _not_found(call)
         return {"status": changed.job.status.value}
@@ -116,7 +119,7 @@ class JobOperations:
         return await self._finish(call, job_results.failure(call.input))
 
     async def _finish(self, call: Call, result: Result) -> Shape:
-        now, id = self._now(), call.input["jobId"]
+        now, id, done = self._now(), call.input["jobId"], list[Stored]()
 
         def finished(job: Job) -> Job:
             return jobs.finish(job, succeeded=result.failure is None, now=now)
@@ -125,7 +128,9 @@ class JobOperations:
             stored = jobs_table.found(tx, call.owner, id)
             if stored is None:
                 raise _not_found(call)
-            finished(stored.job)
+            if stored in done:  # the commit's answer was lost on the way
+                return stored.job.run
+            done.append(replace(stored, job=finished(stored.job), result=result))
             # The action execution's row before the job's, as whoever ends the execution and with it its jobs.
             self._answer(tx, stored.job.run, {"job": id})
             jobs_table.change(tx, call.owner, id, finished)
