@@ -228,10 +228,16 @@ def test_stages_change_without_a_reload(server: Server, browser: Browser) -> Non
     line.answer("Prod", "Rejected", "Wrong")
     title = browser.until("document.title.startsWith('✗') && document.title")
     shown = browser.js("[...document.querySelectorAll('.stage')].map((each) => each.className)")
+    stayed = browser.js("kept.isConnected")
+    browser.size(760)
+    browser.go(f"{server.url}{line.page}/rollback?stage=Beta")
+    edge = "(each) => document.querySelector(each).getBoundingClientRect().right"
+    button, table = browser.js(f"['.press button', '.table-box'].map({edge})")
 
     assert title == "✗ live · Codeyard"
-    assert browser.js("kept.isConnected") is True
+    assert stayed is True
     assert shown == ["stage card succeeded", "stage card succeeded", "stage card failed"]
+    assert button < table
 
 
 @needs_chromium
