@@ -64,6 +64,25 @@ def everything(directory: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
+@pytest.mark.parametrize("is_repository", [True, False])
+async def test_our_own_directory_is_no_part_of_a_source(
+    base: dict[str, str], repo: Repo, tmp_path: Path, is_repository: bool
+) -> None:
+    repo.write("state/vault/key", "secret")
+    repo.write("state/runs/1/app/main", "old")
+    git(repo.path / "state/runs/1/app", "init", "-q")
+    repo.write("states/x", "not ours")
+    (repo.path / ".git").rename(repo.path / (".git" if is_repository else "was.git"))
+
+    lines: list[str] = []
+    source = DirectorySource(base, repo.path / "state")
+    await source.fetch(spec_of(repo.path), tmp_path / "out", lines.append)
+
+    assert not (tmp_path / "out/state").exists()
+    assert (tmp_path / "out/states/x").exists()
+    assert f"{repo.path}/state is Codeyard's own, and is left out" in lines
+
+
 async def test_what_git_ignores_stays_and_what_is_new_comes(source: DirectorySource, repo: Repo, out: Path) -> None:
     fetched = await source.fetch(spec_of(repo.path), out, quiet)
 

@@ -18,16 +18,24 @@ _NOWHERE = "/nonexistent"  # as Debian has it for users with no home
 
 
 def fetcher(
-    mirrors: Path, open_bucket: OpenBucket, git: Mapping[str, str], blobs: BlobStore | None = None
+    mirrors: Path,
+    open_bucket: OpenBucket,
+    git: Mapping[str, str],
+    blobs: BlobStore | None = None,
+    ours: Path | None = None,
 ) -> Callable[[SourceSpec, Path, Callable[[str], None]], Awaitable[Fetched]]:
     """Brings any source. Clones of git repositories are remembered in `mirrors`; `git` is its environment; trees are
-    in `blobs`."""
+    in `blobs`. `ours` is a directory that is no part of any source."""
 
     async def fetch(spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
         if spec.kind is SourceKind.TREE and blobs is not None:
             from codeyard.sources.trees import TreeSource
 
             return await TreeSource(blobs).fetch(spec, destination, progress)
+        if spec.kind is SourceKind.DIRECTORY:
+            from codeyard.sources.directory import DirectorySource
+
+            return await DirectorySource(git, ours).fetch(spec, destination, progress)
         return await _source(spec.kind, mirrors, open_bucket, git).fetch(spec, destination, progress)
 
     return fetch
@@ -49,10 +57,6 @@ def _source(kind: SourceKind, mirrors: Path, open_bucket: OpenBucket, git: Mappi
         from codeyard.sources.git import GitSource
 
         return GitSource(mirrors, git)
-    if kind is SourceKind.DIRECTORY:
-        from codeyard.sources.directory import DirectorySource
-
-        return DirectorySource(git)
     from codeyard.sources.archive import NoSource, S3FolderSource, S3ZipSource, ZipSource
 
     if kind is SourceKind.NONE:

@@ -258,7 +258,7 @@ def _tools(
     return Tools(
         executor=executor,
         sandbox=replace(spec, heard=lambda: log.read),
-        fetch=fetcher(state / "mirrors", _open_bucket, os.environ),
+        fetch=fetcher(state / "mirrors", _open_bucket, os.environ, ours=state),
         object_text=object_reader(_open_bucket),
         secrets=_Secrets(state, request.secrets, request.region),
         blobs=blobs,

@@ -44,10 +44,12 @@ class _Copy:
 
 
 class DirectorySource:
-    """Copies directories; git is asked with the environment `base`."""
+    """Copies directories; git is asked with the environment `base`. `ours` is left out where it lies within one: the
+    vault with its key is there, and all that earlier builds made."""
 
-    def __init__(self, base: Mapping[str, str]) -> None:
+    def __init__(self, base: Mapping[str, str], ours: Path | None = None) -> None:
         self._reader = GitReader(base)
+        self._ours = ours.resolve() if ours is not None else None
 
     async def fetch(self, spec: SourceSpec, destination: Path, progress: Callable[[str], None]) -> Fetched:
         """Copy `spec.location` into `destination`. SourceError."""
@@ -66,7 +68,12 @@ class DirectorySource:
             copies = await self._plan(root, destination, repository, progress)
         except GitFailed as failure:
             raise clone_error(failure) from None
-        copier = await in_thread(lambda stopped: _carry_out(copies, Copier(stopped), destination.resolve()))
+        never = [destination.resolve()]
+        if self._ours is not None and self._ours.is_relative_to(root.resolve()) and self._ours != root.resolve():
+            never.append(self._ours)
+            progress(f"{self._ours} is Codeyard's own, and is left out")
+            copies = [copy for copy in copies if not copy.source.resolve().is_relative_to(self._ours)]
+        copier = await in_thread(lambda stopped: _carry_out(copies, Copier(stopped), never))
         if copier.left_out:
             progress(f"Left out {copier.left_out} sockets, pipes or devices")
         for copy in copies:
@@ -145,23 +152,27 @@ def _mode(path: Path) -> int:
         return 0
 
 
-def _carry_out(copies: Sequence[_Copy], copier: Copier, destination: Path) -> Copier:
+def _carry_out(copies: Sequence[_Copy], copier: Copier, never: Sequence[Path]) -> Copier:
+    """Copy all but the directories `never`: the destination itself may lie within the source."""
+
+    def is_left_out(_path: str, entry: os.DirEntry[str]) -> bool:
+        same = any(entry.name == directory.name for directory in never)
+        return same and entry.is_dir(follow_symlinks=False) and Path(entry.path).resolve() in never
+
     for copy in copies:
         copy.target.mkdir(parents=True, exist_ok=True)
         if copy.files is None:
-            copier.tree(
-                str(copy.source),
-                str(copy.target),
-                leave_out=lambda _path, entry: entry.is_dir(follow_symlinks=False) and _is_same(entry, destination),
-            )
+            copier.tree(str(copy.source), str(copy.target), is_left_out)
         else:
-            _copy_listed(str(copy.source), str(copy.target), copy.files, copier)
+            _copy_listed(str(copy.source), str(copy.target), _but(copy, never), copier)
     return copier
 
 
-def _is_same(entry: os.DirEntry[str], directory: Path) -> bool:
-    """Whether it is the destination itself, which may lie within the source."""
-    return entry.name == directory.name and Path(entry.path).resolve() == directory
+def _but(copy: _Copy, never: Sequence[Path]) -> list[str]:
+    """Its files without those that lie in the directories `never`."""
+    root = copy.source.resolve()
+    without = tuple(f"{path.relative_to(root)}/" for path in never if path.is_relative_to(root))
+    return [name for name in copy.files or () if not name.startswith(without)]
 
 
 def _copy_listed(source: str, target: str, files: Sequence[str], copier: Copier) -> None:
