@@ -3,7 +3,7 @@
     python -m bench.crowd [--calls N] [--builds N] [--megabytes N] [--minutes N]
 
 Builds run in the process executor, eight at a time for the first, all at once for the second. Client and server share
-the machine.
+the machine. A tenth more of the calls come while builds run.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.report import at, heading, line, ms
 from bench.serving import TRIVIAL, Client, Server, serving
 
-_CLIENTS = 8
+_CLIENTS, _PROJECTS = 8, 10
 _TEXT = "x" * 99
 _OPTIONS = ("--executor", "process", "--unsafe-process", "--cpus", "1000", "--memory", "4000")
 
@@ -40,49 +40,65 @@ def main() -> None:
 
 
 def _queue(place: Path, calls: int, patience: float) -> None:
-    with serving(place, *_OPTIONS, settings={"CODEYARD_BUILDS": "8"}) as server:
+    """All are asked for while nothing runs, so that as many wait at once; then a server with a worker takes them."""
+    with serving(place, command="serve") as server:
         client = server.client()
         server.role()
-        for number in range(10):
+        for number in range(_PROJECTS):
             server.project(client, f"project-{number}", TRIVIAL)
         before = server.memory()
-        clients = [server.client() for _ in range(_CLIENTS)]
-        prepared = [client.prepare("codebuild", "StartBuild", {"projectName": f"project-{n}"}) for n in range(10)]
-
-        def start(each: tuple[Client, int]) -> list[float]:
-            one, share = each
-            taken = []
-            for request in itertools.islice(itertools.cycle(prepared), share):
-                began = time.perf_counter()
-                one.send(request)
-                taken.append(time.perf_counter() - began)
-            return taken
-
         began = time.perf_counter()
-        with ThreadPoolExecutor(_CLIENTS) as pool:
-            shares = [(one, calls // _CLIENTS) for one in clients]
-            times = list(itertools.chain.from_iterable(pool.map(start, shares)))
-        asked, waiting = time.perf_counter() - began, server.under_way()
-        looked = _looked(server, client)
-        worked = server.cpu()
-        rates = _all_end(server, len(times), patience)
+        times = _started(server, calls)
+        asked = time.perf_counter() - began
+        line(
+            "StartBuild, no build runs", ms(at(0.5, times)), f"p99 {ms(at(0.99, times))}; {calls / asked:,.0f} calls/s"
+        )
+        line(f"BatchGetBuilds of one, {server.under_way():,} wait", ms(_looked(server)), "with its place in the queue")
+        line("memory, at the most", f"{server.most_memory() / 1e6:.0f} MB", f"{before / 1e6:.0f} MB before")
+    with serving(place, *_OPTIONS, settings={"CODEYARD_BUILDS": "8"}) as server:
+        began, worked, left = time.perf_counter(), server.cpu(), server.under_way()
+        line("BatchGetBuilds of one, eight builds run", ms(_looked(server)), "with its place in the queue")
+        times = _started(server, calls // 10)
+        line("StartBuild, eight builds run", ms(at(0.5, times)), f"p99 {ms(at(0.99, times))}")
+        rates = _all_end(server, calls + len(times), patience)
         took, worked = time.perf_counter() - began, server.cpu() - worked
         most = server.most_memory()
-    line("StartBuild", ms(at(0.5, times)), f"p99 {ms(at(0.99, times))}; {len(times) / asked:,.0f} calls/s")
-    line("BatchGetBuilds of one that waits", ms(looked), f"with its place in the queue of {waiting:,}")
-    line("all ended SUCCEEDED", f"{len(times):,}", f"{len(times) / took:.1f} builds/s")
-    line("once all were asked for, by tenths", " ".join(f"{rate:.1f}" for rate in rates), "builds/s")
-    line("the server worked, for each of those", ms(worked / max(1, waiting)))
-    line("memory, at the most", f"{most / 1e6:.0f} MB", f"{before / 1e6:.0f} MB before")
+    ended = left + len(times)
+    line("all ended SUCCEEDED", f"{calls + len(times):,}", f"{ended / took:.1f} builds/s")
+    line("by tenths of what was left", " ".join(f"{rate:.1f}" for rate in rates), "builds/s")
+    line("the server worked, for each", ms(worked / ended))
+    line("memory, at the most", f"{most / 1e6:.0f} MB")
 
 
-def _looked(server: Server, client: Client) -> float:
-    """Seconds to be told of a build that waits, the middle of several."""
-    ids = client.call("codebuild", "ListBuilds")["ids"][:1]
+def _started(server: Server, calls: int) -> list[float]:
+    """Seconds that each StartBuild took, of so many by all connections at once, of every project in turn."""
+    clients = [server.client() for _ in range(_CLIENTS)]
+
+    def start(each: tuple[Client, int]) -> list[float]:
+        client, share = each
+        prepared = [
+            client.prepare("codebuild", "StartBuild", {"projectName": f"project-{n}"}) for n in range(_PROJECTS)
+        ]
+        taken = []
+        for request in itertools.islice(itertools.cycle(prepared), share):
+            began = time.perf_counter()
+            client.send(request)
+            taken.append(time.perf_counter() - began)
+        return taken
+
+    shares = [len(range(number, calls, _CLIENTS)) for number in range(_CLIENTS)]
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        return list(itertools.chain.from_iterable(pool.map(start, zip(clients, shares, strict=True))))
+
+
+def _looked(server: Server) -> float:
+    """Seconds to be told of the build that waits last, the middle of several."""
+    client = server.client()
+    asked = client.prepare("codebuild", "BatchGetBuilds", {"ids": client.call("codebuild", "ListBuilds")["ids"][:1]})
     taken = []
-    for _ in range(9):
+    for _ in range(25):
         began = time.perf_counter()
-        client.call("codebuild", "BatchGetBuilds", ids=ids)
+        client.send(asked)
         taken.append(time.perf_counter() - began)
         time.sleep(0.1)
     return at(0.5, taken)
