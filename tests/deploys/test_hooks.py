@@ -143,12 +143,14 @@ def test_a_script_behind_a_link_that_leads_out_is_not_run(tmp_path: Path, log: S
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_script_runs_as_another_user(run: Run, log: ScriptLog, tmp_path: Path) -> None:
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    ran = run("id -un; id -G; echo $HOME", runas="nobody")
+    tmp_path.parent.chmod(0o700)  # as an agent's state directory is
+    tmp_path.chmod(0o755)
+    ran = run("id -un; id -G; echo $HOME; cat script", runas="nobody")
+    plain = run(b"id -un", runas="nobody")
     unknown = run("true", runas="nobody-at-all")
 
     assert ran.code is ErrorCode.SUCCESS, ran.message
+    assert plain.code is ErrorCode.SUCCESS, plain.message
     assert "[stdout]nobody" in log.tail
     assert unknown.code is ErrorCode.UNKNOWN_ERROR
     assert "this machine does not know it" in unknown.message

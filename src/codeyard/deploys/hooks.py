@@ -327,6 +327,14 @@ def _spawn(
         variables = {"HOME": me.pw_dir, "USER": me.pw_name, "LOGNAME": me.pw_name, "SHELL": me.pw_shell, **variables}
 
     def start(argv: list[str]) -> "subprocess.Popen[bytes]":
+        try:
+            return execute(argv)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            return execute(["/bin/sh", *argv])  # a script without a first line, as every shell runs it
+
+    def execute(argv: list[str]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             argv,
             cwd=script.root,
@@ -342,7 +350,8 @@ def _spawn(
 
     try:
         return start(command)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
+    except PermissionError:
+        if user is None:
             raise
-        return start(["/bin/sh", *command])  # a script without a first line, as every shell runs it
+        # The directories above are closed to that user, as the agent's own is: from where it runs the script is near.
+        return start([*command[:-1], f"./{os.path.relpath(command[-1], os.path.realpath(script.root))}"])
