@@ -3,6 +3,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,27 @@ async def test_a_spool_that_cannot_be_written_is_told(printer: Printer) -> None:
     printer.spool.mkdir()
     with pytest.raises(Fault, match=r"Is a directory\. Make room"):
         printer.pump().start()
+
+
+@pytest.mark.parametrize("look", [Pump.start, Pump.drain])
+async def test_a_part_that_a_full_disk_lost_is_told(tiny_disk: Path, look: Callable[[Pump], object]) -> None:
+    printer = Printer(tiny_disk)
+    pump = printer.pump()
+    pump.start()
+    with (tiny_disk / "filler").open("wb") as filler, suppress(OSError):
+        while True:
+            os.write(filler.fileno(), bytes(4096))
+    printer.print(b"lost\n")
+    assert await eventually(lambda: not printer.mark.read_text().isdigit())
+
+    with pytest.raises(Fault, match="a part of the log is lost: No space left on device"):
+        await looked(look(pump))
+    printer.end()
+
+
+async def looked(found: object) -> None:
+    if asyncio.iscoroutine(found):
+        await found
 
 
 async def test_one_that_always_ends_is_given_up(printer: Printer, monkeypatch: pytest.MonkeyPatch) -> None:

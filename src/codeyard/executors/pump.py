@@ -7,6 +7,9 @@ never fails; it waits when the pipe is full and nobody carries. The carrier is `
 Whoever prints faster than the spool is read waits: the carrier is stopped (SIGSTOP) while it is too far ahead of its
 reader, and between two commands. Were it not, a build could fill the disk faster than its log can be written. A reader
 that leaves in good order lets it go on; one that dies may leave it stopped, until the next one's `start`.
+
+What it had in its hands when it could not write is lost. So it complains into the file that it holds a lock on, which
+has room for that even on a full disk, and whoever comes next learns that a part of the log is missing.
 """
 
 import asyncio
@@ -52,6 +55,7 @@ class Pump:
             self.go_on()
             return
         try:
+            self._check(lock)
             self._begun += 1
             if self._begun > _AGAIN:
                 raise Fault(
@@ -101,12 +105,17 @@ class Pump:
             _signal(carrier, signal.SIGCONT)
 
     async def drain(self) -> int:
-        """Wait until all that was printed before this call is in the spool; its size then."""
+        """Wait until all that was printed before this call is in the spool; its size then. Fault, if a part is lost."""
         self.go_on()
         enough = self._size() + self._waiting() + _HAND
         deadline = time.monotonic() + _ENDS_IN
         while not self._idle() and self._size() < enough and time.monotonic() < deadline:
             await asyncio.sleep(0.0005)
+        if self._carrier() is None and (lock := self._lock()) is not None:
+            try:
+                self._check(lock)
+            finally:
+                os.close(lock)
         return self._size()
 
     async def finish(self) -> None:
@@ -134,13 +143,12 @@ class Pump:
             source = opened(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
             os.set_blocking(source, True)
             spool = opened(self._spool, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            quiet = opened(Path(os.devnull), os.O_WRONLY)
             pid = os.posix_spawn(
                 shutil.which("cat") or "/bin/cat",
                 ["cat"],
                 {"PATH": os.defpath},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, handle, number) for number, handle in enumerate((source, spool, quiet, lock))
+                    (os.POSIX_SPAWN_DUP2, handle, number) for number, handle in enumerate((source, spool, lock))
                 ],
                 setsid=True,
                 # Only the end of its input ends it: not the terminal's Ctrl-C, not a service that is stopped.
@@ -148,6 +156,13 @@ class Pump:
             )
         _children.add(pid)
         return pid
+
+    def _check(self, lock: int) -> None:
+        """Fault, if the carrier that held this lock complained: it ended, and lost what it had not written."""
+        told = os.pread(lock, 200, 0)
+        if told and not told.isdigit():
+            why = told.decode(errors="replace").strip().rpartition(": ")[2]
+            raise Fault(f"cannot write {self._spool}", f"a part of the log is lost: {why}.", "Make room on its disk.")
 
     def _lock(self) -> int | None:
         """The mark's handle, locked; None if a carrier has it, or the sandbox was closed."""
