@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,15 @@ def waiting_script(place: Path) -> str:
 
 def fully(deployment: Deployment) -> bool:
     return all(set(event_statuses(target)) == {"Succeeded"} for target in deployment.targets)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_who_a_script_runs_as_gets_through_an_agents_directories_to_revisions_alone(lone: AgentProcess) -> None:
+    host, state = lone.state / "host", lone.state
+    modes = {path: path.stat().st_mode & 0o777 for path in (state, host, *state.iterdir(), *host.iterdir())}
+
+    assert (modes[state], modes[host], modes[state / "agent.json"]) == (0o711, 0o711, 0o600)
+    assert {modes[path] for path in (state / "blobs", state / "scratch", host / "manifests")} == {0o700}
 
 
 async def with_a_crowded_disk(lone: AgentProcess, deploy: Callable[[], Deployment]) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _TAGS = click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="May be given several times.")
 _COLOURS = {"Succeeded": "green", "Failed": "red", "Skipped": "yellow", "InProgress": "cyan"}
 _LONGEST_TOKEN = 16_384  # bytes of a token's file
+_PRIVATE = ("deployments", "manifests", "paths", "places")  # of a host's directory: all but its revisions
 _Fields = dict[str, str]
 
 
@@ -234,11 +235,25 @@ async def _run(directory: Path, known: _Fields, insecure: bool) -> None:
     with DiskStore(directory / "blobs") as store, _alone(directory):
         scratch = directory / "scratch"
         scratch.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            _let_through(directory)
         near = os.environ.get("CODEYARD_AGENT_NEAR")  # `up` says so to the agent that it runs
         blobs = FetchedBlobs(store, doors[0], scratch=scratch, near=DiskStore(Path(near)) if near else None)
         host = Host(directory / "host", blobs, _now, share_store=True)
         click.echo(f"{known['name']} is deployed to by {known['server']}; Ctrl-C or SIGTERM ends it.", err=True)
         await Agent(doors[1], doors[2], host, blobs, _say, lambda: crowded(store.root)).run(ending)
+
+
+def _let_through(directory: Path) -> None:
+    """A script with `runas` runs as somebody else, who has to get to its revision, which lies below `deployment-root`:
+    through directories that nobody else can list, and to nothing beside."""
+    host = directory / "host"
+    host.mkdir(exist_ok=True)
+    for each in (directory, host):
+        each.chmod(0o711)
+    for private in (directory / "blobs", directory / "scratch", *map(host.joinpath, _PRIVATE)):
+        private.mkdir(exist_ok=True)
+        private.chmod(0o700)
 
 
 def _alone(directory: Path) -> Any:
