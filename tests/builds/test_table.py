@@ -93,7 +93,7 @@ async def test_the_line_of_a_project_counts_with_its_builds(database: SqlDatabas
 
     await database.write(work)
 
-    assert await database.read(lines_table.totals) == (1, 1)
+    assert await database.read(lines_table.totals) == {"WAITING": 1, "RUNNING": 1}
     assert await database.read(lines_table.running) == {OWNER: 1}
     assert await database.read(lambda tx: lines_table.active(tx, OWNER)) == 2
     assert await database.read(lambda tx: lines_table.active(tx, ELSEWHERE)) == 0

@@ -12,7 +12,7 @@ from codeyard.app.pipelining import Pipelines
 from codeyard.aws import Caller, Key, Service, Shape
 from codeyard.aws.gateway import Gateway
 from codeyard.aws.recognition import for_gateway
-from codeyard.builds import lines_table, table, workers_table
+from codeyard.builds import lines_table, workers_table
 from codeyard.builds.api_builds import BuildOperations
 from codeyard.builds.api_projects import project_handlers
 from codeyard.builds.control import BuildControl, StartLimits
@@ -155,7 +155,7 @@ class Operations:
         try:
             counts, workers, executions = await self._parts.database.read(
                 lambda tx: (
-                    table.standing_counts(tx),
+                    lines_table.totals(tx),
                     workers_table.counted(tx, at),
                     sum(executions_table.counts(tx).values()),
                 )

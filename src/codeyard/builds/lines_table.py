@@ -157,10 +157,10 @@ def active(tx: Tx, owner: Owner, project: str | None = None) -> int:
     return int(tx.scalar(query) or 0)
 
 
-def totals(tx: Tx) -> tuple[int, int]:
-    """How many builds wait, and how many run, in all."""
+def totals(tx: Tx) -> dict[str, int]:
+    """How many builds wait and run, in all, by their standing."""
     waiting, going = tx.execute(select(func.sum(_c.waiting), func.sum(_c.running)).where(or_(_ANY, _RUN))).one()
-    return int(waiting or 0), int(going or 0)
+    return {Standing.WAITING.value: int(waiting or 0), Standing.RUNNING.value: int(going or 0)}
 
 
 def _is(owner: Owner, project: str) -> tuple[Any, ...]:

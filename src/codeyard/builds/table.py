@@ -246,14 +246,6 @@ def still_going(tx: Tx, runs: Iterable[str]) -> frozenset[str]:
     return frozenset(tx.scalars(query))
 
 
-def standing_counts(tx: Tx) -> dict[str, int]:
-    """How many builds wait and run; those that ended are too many to be counted each time somebody asks."""
-    return {
-        standing.value: tx.execute(select(func.count()).select_from(builds).where(_is(standing))).scalar_one()
-        for standing in (Standing.WAITING, Standing.RUNNING)
-    }
-
-
 # ── rows and values ──
 
 
