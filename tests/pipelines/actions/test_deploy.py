@@ -86,13 +86,14 @@ async def test_the_events_of_its_targets_are_seen_while_they_happen(deploying: D
 async def test_what_a_failed_script_printed_last_is_read_where_the_action_failed(deploying: Deploying) -> None:
     why = "Script at specified location: h.sh failed with exit code 1"
     log = f"LifecycleEvent - AfterSwitch\nScript - h.sh\n[stdout]no database\n[stderr]\n[stderr]{why}\n"
+    message = f"{why}. Switched back to releases/1"
     failed = EventReport(
-        "AfterSwitch", EventStatus.FAILED, error_code=ErrorCode.SCRIPT_FAILED, message=why, log_tail=log
+        "AfterSwitch", EventStatus.FAILED, error_code=ErrorCode.SCRIPT_FAILED, message=message, log_tail=log
     )
     running = deploying.begin(RELEASE)
     begun = await deploying.begun()
     await deploying.control.reported("t0", begun.id, failed)
     await deploying.control.done("t0", begun.id, False)
 
-    with pytest.raises(ActionFailed, match=rf"web-0: AfterSwitch: {why} \(no database\)"):
+    with pytest.raises(ActionFailed, match=rf"web-0: AfterSwitch: {message} \(no database\)"):
         await running

@@ -155,9 +155,10 @@ def _why(ended: Deployment) -> str:
 
 
 def _printed(event: EventReport) -> str:
-    """The last line that its script printed; the log has our message after it."""
+    """The last line that its script printed; the log has our message after it, or how that begins."""
     lines = (line for line in reversed(event.log_tail.splitlines()) if line.startswith(("[stdout]", "[stderr]")))
-    return next((line.partition("]")[2][-_LINE:] for line in lines if line[8:].strip() not in ("", event.message)), "")
+    texts = (line.partition("]")[2].strip() for line in lines)
+    return next((text[-_LINE:] for text in texts if not event.message.startswith(text)), "")
 
 
 def _target(target: DeploymentTarget) -> Mapping[str, Any]:
