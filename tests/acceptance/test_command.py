@@ -118,7 +118,8 @@ def test_variables_come_from_options_files_and_the_caller(here: Yard) -> None:
         ["--source", "x"], ["--source", "x=."] * 2, ["--timeout", "0"], ["--timeout", "x"], ["--buildspec", "nowhere"],
         ["--buildspec", "-"], ["--compute-type", "HUGE"], ["--project", "a b"], ["--image", "x"],
         ["--source", "a-b=."], ["--source", "x=nowhere"], ["--cache", "bad"], ["--artifacts", "bad"],
-        ["--privileged"], ["--buildspec", "latin"], ["--buildspec", "source"], ["--env-file", "latin"],
+        ["--privileged"], ["--executor", "process", "--network", "none"],
+        ["--buildspec", "latin"], ["--buildspec", "source"], ["--env-file", "latin"],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_told_and_nothing_is_begun(here: Yard, options: list[str]) -> None:
@@ -130,6 +131,15 @@ def test_a_wrong_option_is_told_and_nothing_is_begun(here: Yard, options: list[s
     assert ended.stderr.strip()
     assert ended.stdout == b""
     assert b"Traceback" not in ended.stderr
+    assert here.homes() == []
+
+
+def test_an_engine_that_is_not_there_is_told_before_a_build_begins(here: Yard) -> None:
+    write_tree(here.source, {"buildspec.yml": text_of(SHOW)})
+    ended = here.cli("--executor", "docker", "--image", "x", DOCKER_HOST=f"unix://{here.root}/none.sock")
+
+    assert ended.returncode == 2, ended.stderr
+    assert b"no container engine" in ended.stderr
     assert here.homes() == []
 
 

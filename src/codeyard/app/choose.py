@@ -47,6 +47,13 @@ async def choose(wanted: str, image: str | None, *, privileged: bool, state: Pat
     return "process", f"NO ISOLATION, nothing stronger works here without an image (bubblewrap: {ability.detail})"
 
 
+async def require(name: str, state: Path) -> None:
+    """Invalid if the executor of this name does not work here."""
+    ability = await (_bubblewrap(state) if name == "bubblewrap" else executor(name).ability())
+    if not ability.works:
+        raise Invalid(f"executor {name}", f"it does not work here: {ability.detail}", ability.fix)
+
+
 async def _bubblewrap(state: Path) -> Ability:
     """Its ability. That it works is remembered until the next boot: trying it takes as long as a small build."""
     memory, now = state / "bubblewrap-works", _circumstances()

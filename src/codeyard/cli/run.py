@@ -168,11 +168,13 @@ def run(
         return _to_the_end(_run(state, home, screen_for(as_json, no_color), resumed=True))
     cwd = Path.cwd()
     spec = parse_location(source, cwd, version=source_version)
-    chosen, reason = asyncio.run(choose.choose(executor, image, privileged=privileged, state=state))
+    chosen, reason = asyncio.run(_chosen(executor, image, privileged, state))
     if chosen != "docker" and image is not None:
         raise Invalid(f"--image {image}", f"{chosen} has no images.", "Leave it out, or use --executor docker.")
     if chosen != "docker" and privileged:
         raise Invalid("--privileged", f"{chosen} cannot give that.", "Leave it out, or use --image and docker.")
+    if chosen == "process" and network == "none":
+        raise Invalid("--network none", "process cannot keep the network from it.", "Leave it out, or use bubblewrap.")
     if chosen == "docker" and image is None:
         asked = "--executor docker" if executor == "docker" else "--privileged"
         raise Invalid(asked, "docker needs to know which image.", "Add --image IMAGE.")
@@ -208,6 +210,14 @@ def run(
     )
     home = local.submit(state, request)
     return _to_the_end(_run(state, home, screen_for(as_json, no_color), resumed=False))
+
+
+async def _chosen(wanted: str, image: str | None, privileged: bool, state: Path) -> tuple[str, str]:
+    """The executor and why, before a build is begun with one that does not work here. Invalid."""
+    chosen, reason = await choose.choose(wanted, image, privileged=privileged, state=state)
+    if wanted != "auto" and (image is not None or wanted != "docker"):  # without an image that is what is wrong
+        await choose.require(wanted, state)
+    return chosen, reason
 
 
 def _to_the_end(work: Coroutine[Any, Any, int]) -> int:
