@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codeyard.aws import Shape
-from codeyard.deploys import ErrorCode, EventReport
+from codeyard.deploys import ErrorCode, EventReport, EventStatus
 from codeyard.deploys.model import ENDED, Application, Deployment, DeploymentTarget, Group, RollbackEvent, Target
 from codeyard.deploys.waves import PREDEFINED, Minimum
 
@@ -113,7 +113,7 @@ def _event(event: EventReport, target: DeploymentTarget) -> Shape:
         "diagnostics": {
             "errorCode": event.error_code.value,
             "scriptName": event.script,
-            "message": event.message or target.message,
+            "message": event.message or (target.message if event.status is EventStatus.FAILED else ""),
             "logTail": event.log_tail,
         }
         if told
