@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 
 from codeyard.ident import Owner
+from codeyard.pipelines.model import Declaration, parse
 from codeyard.pipelines.state import gates_json, parse_gates
 from codeyard.pipelines.stored import StoredPipeline, StoredVersion
 from codeyard.store import Tx, metadata
@@ -79,7 +81,8 @@ def _named(columns: Any) -> tuple[Any, ...]:
 _HOLD = select(pipelines).where(*_named(_p)).with_for_update()
 _SAVE = pipelines.update().where(*_named(_p))
 _VERSION = select(versions).where(*_named(_v), _v.version == bindparam("wanted"))
-_VERSIONS = select(versions).where(*_named(_v), _v.version.in_(bindparam("wanted", expanding=True)))
+_PLANS = select(_v.version, _v.shape).where(*_named(_v), _v.version.in_(bindparam("wanted", expanding=True)))
+_KEPT, _LONG = 64, 100_000  # parsed definitions; longer ones, in characters, are not kept
 
 
 def insert(tx: Tx, stored: StoredPipeline, version: StoredVersion) -> None:
@@ -131,9 +134,15 @@ def version_of(tx: Tx, owner: Owner, name: str, version: int) -> StoredVersion |
     return None if row is None else _version(row)
 
 
-def versions_of(tx: Tx, owner: Owner, name: str, wanted: Iterable[int]) -> dict[int, StoredVersion]:
-    rows = tx.execute(_VERSIONS, {**_wanted(owner, name), "wanted": sorted(set(wanted))})
-    return {row.version: _version(row) for row in rows}
+def plans_of(tx: Tx, owner: Owner, name: str, wanted: Iterable[int]) -> dict[int, Declaration]:
+    """What these versions declare. Each turn asks, so the last ones are not parsed again."""
+    rows = tx.execute(_PLANS, {**_wanted(owner, name), "wanted": sorted(set(wanted))})
+    return {row.version: (_plan if len(row.shape) <= _LONG else _plan.__wrapped__)(row.shape) for row in rows}
+
+
+@lru_cache(_KEPT)
+def _plan(shape: str) -> Declaration:
+    return parse(json.loads(shape))
 
 
 def listed(tx: Tx, owner: Owner, after: str, limit: int) -> list[StoredPipeline]:

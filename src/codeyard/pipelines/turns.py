@@ -14,13 +14,13 @@ from codeyard.aws import Refused
 from codeyard.ident import Owner
 from codeyard.pipelines import executions_table, jobs_table, outbox_table, pipelines_table, runs_table
 from codeyard.pipelines.happenings import AbandonRun, Changed, Effect, Event, RolledBack, StartRun, Updated
-from codeyard.pipelines.model import Action, Declaration, parse
+from codeyard.pipelines.model import Action, Declaration
 from codeyard.pipelines.news import News
 from codeyard.pipelines.progress import advance
 from codeyard.pipelines.run_data import declared_data
 from codeyard.pipelines.starting import Trigger, inherited
 from codeyard.pipelines.state import Execution, Kind, Line, RunStatus, Status, named_in
-from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun, StoredVersion
+from codeyard.pipelines.stored import StoredExecution, StoredPipeline, StoredRun
 from codeyard.pipelines.timeouts import timeout_of
 from codeyard.store import Tx
 
@@ -66,11 +66,10 @@ def take_held(
     versions = {held.version, *(each.execution.version for each in stored.values())}
     if isinstance(event, Updated):
         versions.add(event.version)
-    shapes = pipelines_table.versions_of(tx, owner, name, versions)
-    plans = {version: parse(each.shape) for version, each in shapes.items()}
+    plans = pipelines_table.plans_of(tx, owner, name, versions)
     before = replace(held.line, executions={id: each.execution for id, each in stored.items()})
     after, effects = advance(before, plans, event, lambda: str(uuid.uuid4()))
-    turn = _Written(tx, held, stored, plans, shapes, runner, now)
+    turn = _Written(tx, held, stored, plans, runner, now)
     return turn.write(after, effects, facts or {}, ended)
 
 
@@ -83,12 +82,11 @@ class _Written:
         held: StoredPipeline,
         stored: Mapping[str, StoredExecution],
         plans: Mapping[int, Declaration],
-        shapes: Mapping[int, StoredVersion],
         runner: str | None,
         now: datetime,
     ) -> None:
         self._tx, self._held, self._stored = tx, held, dict(stored)
-        self._plans, self._shapes, self._runner, self._now = plans, shapes, runner, now
+        self._plans, self._runner, self._now = plans, runner, now
         self._news = News(held.owner, held.name, now, lambda: str(uuid.uuid4()))
 
     def write(self, after: Line, effects: tuple[Effect, ...], facts: Facts, ended: StoredRun | None) -> Taken:
