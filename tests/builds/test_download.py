@@ -115,6 +115,13 @@ async def test_an_inline_buildspec_is_written_where_the_log_says(tmp_path: Path)
     assert (tmp_path / "codebuild/readonly/buildspec.yml").read_text() == SPEC
 
 
+async def test_a_credential_helper_that_is_asked_for_is_said_not_to_be_there(tmp_path: Path) -> None:
+    made = bench(tmp_path, files={"buildspec.yml": f"{SPEC}env: {{git-credential-helper: yes}}\n"})
+    await _download(made)
+
+    assert "Skipping git-credential-helper: git commands get no credentials of the source here" in made.said
+
+
 async def test_secrets_are_in_no_fact_and_masked_from_here_on(tmp_path: Path) -> None:
     text = json.dumps({"version": 0.2, "env": {"parameter-store": {"P": "/p"}}, "phases": {}})
     made = bench(tmp_path, files={"buildspec.yml": text}, secrets={"/p": "hush-hush"})

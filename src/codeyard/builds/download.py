@@ -56,6 +56,8 @@ async def download(job: Job, facts: dict[str, Any]) -> Outcome:
         job.say("no-buildspec", f"{error.why} {error.fix}")
         return _failed(YAML_FILE_ERROR, error.what)
     job.say("variables", "Processing environment variables")
+    if job.spec.env.git_credential_helper:
+        job.say("no-helper", "Skipping git-credential-helper: git commands get no credentials of the source here")
     refused = await _variables(job, facts) or await _runtimes(job)
     if refused is not None:
         return refused
