@@ -15,7 +15,7 @@ from codeyard.executors.loopback import listen_here
 
 async def own_door(config: Config, stack: AsyncExitStack) -> Door:
     """To the API of this process. What carries connections there lives as long as `stack`."""
-    return await _door(config, *config.host_port, stack)
+    return await _door(config.data / "door", *config.host_port, stack)
 
 
 async def door_to(config: Config, url: str, stack: AsyncExitStack) -> Door:
@@ -24,13 +24,13 @@ async def door_to(config: Config, url: str, stack: AsyncExitStack) -> Door:
     host, _, port = rest.partition("/")[0].rpartition(":")
     if scheme != "http" or not port.isdigit():
         raise Invalid(f"the API at {url!r}", "builds reach it by http://HOST:PORT.", "Give that as the setting `api`.")
-    return await _door(config, host.strip("[]"), int(port), stack)
+    return await _door(config.data / f"door-{worker_name(config)}", host.strip("[]"), int(port), stack)
 
 
-async def _door(config: Config, host: str, port: int, stack: AsyncExitStack) -> Door:
+async def _door(kept: Path, host: str, port: int, stack: AsyncExitStack) -> Door:
     host = EVERYWHERE.get(host, host)
     if host not in ("127.0.0.1", "localhost"):
-        listener = _listening(config.data / f"door-{worker_name(config)}")
+        listener = _listening(kept)
         await stack.enter_async_context(forwarding(listener, host, port))
         port = listener.getsockname()[1]
     return Door(f"http://127.0.0.1:{port}", "127.0.0.1", port)

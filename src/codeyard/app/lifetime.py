@@ -104,19 +104,19 @@ async def _up(config: Config, ending: asyncio.Event, env: str) -> None:
         sock = stack.enter_context(_listening(*config.host_port))
         config = replace(config, listen=_name_of(sock, config))
         parts = await stack.enter_async_context(opened(config))
+        door = await own_door(config, stack)
         if config.workers:
             control = control_of(parts, lambda: None)
             await stack.enter_async_context(workers(config, ending))
         else:
             stack.enter_context(alone(config.data, f"worker-{worker_name(config)}"))  # or `codeyard worker` has it
             poll = max(config.poll, _POLL_WOKEN)
-            door = await own_door(config, stack)
             worker = await stack.enter_async_context(_worker(parts, door, public_url(config), poll))
             control = control_of(parts, worker.wake)
             ending_worker = asyncio.create_task(_drain(worker, ending))
             stack.callback(ending_worker.cancel)
         if config.agent:
-            await stack.enter_async_context(agent(config, parts.key.secret, ending))
+            await stack.enter_async_context(agent(config, parts.key.secret, door.url, ending))
         await _api(parts, control, sock, ending, stack, env)
 
 

@@ -39,8 +39,9 @@ async def workers(config: Config, ending: asyncio.Event) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def agent(config: Config, vault_secret: bytes, ending: asyncio.Event) -> AsyncIterator[None]:
-    """An agent that makes this machine a target, with the tags of the settings; what it runs, our user runs."""
+async def agent(config: Config, vault_secret: bytes, url: str, ending: asyncio.Event) -> AsyncIterator[None]:
+    """An agent that makes this machine a target, with the tags of the settings; what it runs, our user runs. `url` is
+    that of the API on the loopback: an agent speaks no http to any other address."""
     tags = parse_tags(config.agent.split(","))
     key, owner = enrolment_key(vault_secret), Owner(config.account, config.region)
     state = config.data / "agent"
@@ -52,7 +53,6 @@ async def agent(config: Config, vault_secret: bytes, ending: asyncio.Event) -> A
         near = {} if config.bucket else {"CODEYARD_AGENT_NEAR": str((config.data / "artifacts").absolute())}
         return {**kept, **near, "CODEYARD_AGENT_TOKEN": token, "CODEYARD_PARENT": str(os.getpid())}
 
-    url = f"http://{config.listen}"
     await asyncio.to_thread(_moved, state / "agent.json", url)
     wanted: _Wanted = ("agent", ("agent", "--state", str(state), "--server", url), environment)
     async with _running([wanted], ending, _DEPLOYED):
