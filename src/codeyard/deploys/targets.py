@@ -56,7 +56,7 @@ class Targets:
         expected = "" if found is None or found.target.removed is not None else found.secret_hash
         if not hmac.compare_digest(expected, enrolment.hash_of(secret)) or found is None:
             fix = "The server's machine makes new tokens: codeyard agent token."
-            raise Denied("this agent", "what it shows is nothing that was given, or the target was removed.", fix)
+            raise Denied("this agent", "the server does not know its secret, or it was removed there.", fix)
         return found.target
 
     async def named(self, owner: Owner, name: str) -> Target | None:
