@@ -1,6 +1,7 @@
 """The real command: stop, kill, exit codes, inputs and outputs."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -380,6 +382,23 @@ def test_a_reader_that_leaves_does_not_leave_the_build_running(here: Yard) -> No
 
     assert code == 1
     here.nothing_is_left(here.homes()[0])
+
+
+def test_an_output_that_somebody_left_non_blocking_loses_nothing(here: Yard) -> None:
+    write_tree(here.source, {"buildspec.yml": text_of(phases(build=["seq 1 50000"]))})
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    process = subprocess.Popen(
+        here.arguments(), stdout=writing, stderr=subprocess.DEVNULL, cwd=here.root, env=here.environment()
+    )
+    os.close(writing)
+    with suppress(subprocess.TimeoutExpired):  # one that waits for nobody has ended by then
+        process.wait(timeout=2)
+    with open(reading, "rb") as pipe:
+        shown = pipe.read()
+
+    assert process.wait(timeout=30) == 0
+    assert shown == (here.homes()[0] / "log").read_bytes()
 
 
 def test_two_builds_of_a_project_at_once_have_numbers_of_their_own(here: Yard) -> None:

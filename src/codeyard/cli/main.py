@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -81,6 +82,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line, and leave with the exit code that the errors' kinds give."""
+    _wait_for_readers()
     try:
         code = cli.main(args=args, prog_name="codeyard", standalone_mode=False, color=_colours())
     except click.ClickException as error:
@@ -102,6 +104,14 @@ def main(args: Sequence[str] | None = None) -> None:
         click.echo("error: a bug in Codeyard; please report it with the lines above.", err=True)
         sys.exit(EXIT_FAULT)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wait_for_readers() -> None:
+    """Write all of the output: a pipe or terminal that another program (node, say) left non-blocking takes only what
+    fits, and Python drops the rest without a word."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # None, closed, or not a file
+            os.set_blocking(stream.fileno(), True)
 
 
 def _colours() -> bool | None:
