@@ -394,7 +394,7 @@ def test_an_output_that_somebody_left_non_blocking_loses_nothing(here: Yard) -> 
     os.close(writing)
     with suppress(subprocess.TimeoutExpired):  # one that waits for nobody has ended by then
         process.wait(timeout=2)
-    with open(reading, "rb") as pipe:
+    with os.fdopen(reading, "rb") as pipe:
         shown = pipe.read()
 
     assert process.wait(timeout=30) == 0
