@@ -312,6 +312,10 @@ REJECTED = [
         second(onFailure={**RETRY, **condition("ROLLBACK", ALARM)})),
     Bad("8.1", "stage-retry", "how to retry, and no retry", STAGE, second(onFailure={
         "result": "ROLLBACK", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}})),
+    Bad("2.4", "execution-modes", "a failure that rolls back in PARALLEL mode", STAGE, second(
+        onFailure={"result": "ROLLBACK"}) | {"executionMode": "PARALLEL"}),
+    Bad("2.4", "execution-modes", "an end that rolls back in PARALLEL mode", STAGE, second(
+        onSuccess=condition("ROLLBACK", ALARM)) | {"executionMode": "PARALLEL"}),
     Bad("8.1", CONDITIONS, "a condition without result", STAGE,
         second(beforeEntry={"conditions": [{"rules": [ALARM]}]})),
     Bad("8.1", CONDITIONS, "a condition without rules", STAGE,

@@ -9,7 +9,7 @@ from typing import Any
 
 from codeyard.aws import Refused
 from codeyard.ident import Owner
-from codeyard.pipelines.model import Action, Condition, Declaration, Moment, Result, Stage
+from codeyard.pipelines.model import Action, Condition, Declaration, ExecutionMode, Moment, Result, Stage
 from codeyard.pipelines.rule_types import RULE_TYPES
 from codeyard.pipelines.rules_configuration import Configured, faults
 
@@ -42,6 +42,8 @@ def check_stages(shape: Shape, declaration: Declaration, owner: Owner) -> None:
         _check_actions(stage)
         own = available | {output.name for action in stage.actions for output in action.outputs}
         _check_failure(raw, stage, first=at == 0)
+        if declaration.mode is ExecutionMode.PARALLEL:
+            _check_no_rollback(stage)
         for moment in Moment:
             condition = stage.condition(moment)
             if condition is None:
@@ -81,6 +83,16 @@ def _check_failure(raw: Shape, stage: Stage, first: bool) -> None:
         raise _invalid(f"onFailure of stage {stage.name} has a retryConfiguration, but its result is not RETRY")
     if first and failure.result is Result.ROLLBACK:
         raise _invalid(f"Stage {stage.name} is the first one, which cannot be rolled back")
+
+
+def _check_no_rollback(stage: Stage) -> None:
+    """User Guide, "Set or change the pipeline execution mode"."""
+    conditions = (stage.condition(moment) for moment in Moment)
+    results = [each.result for each in conditions if each is not None]
+    if stage.on_failure is not None:
+        results.append(stage.on_failure.result)
+    if Result.ROLLBACK in results:
+        raise _invalid(f"Stage {stage.name} has the result ROLLBACK, which pipelines in PARALLEL mode cannot have")
 
 
 def _check_condition(
