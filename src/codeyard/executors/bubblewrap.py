@@ -6,7 +6,6 @@ How much of that a machine allows is a Mode (bubblewrap_root). docs/executors.md
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import tempfile
 import threading
@@ -25,7 +24,7 @@ from codeyard.executors.bubblewrap_start import Records, clear, is_root, make, o
 from codeyard.executors.carry import carry_in, carry_out
 from codeyard.executors.cgroups import RESOURCES, Group, here
 from codeyard.executors.loopback import listen_here, listen_within
-from codeyard.executors.processes import ProcessId
+from codeyard.executors.processes import ProcessId, kill
 from codeyard.executors.supervisor import Control
 from codeyard.executors.uid_ranges import SIZE, free, held
 
@@ -204,7 +203,7 @@ def _apart(work: Callable[[], _T]) -> "Future[_T]":
 async def _end(processes: tuple[ProcessId, ...]) -> None:
     """Kill the first, and with it all of its pid namespace; the second sees to its remains, and ends by itself."""
     for process in processes:
-        _kill(process)
+        kill(process)
         deadline = time.monotonic() + _DYING
         while any(one.alive() for one in processes) and time.monotonic() < deadline:
             await asyncio.sleep(0.0005)
@@ -219,7 +218,7 @@ async def _end_forgotten(directory: Path) -> None:
         deadline = time.monotonic() + _DYING
         while time.monotonic() < deadline and (running := _running_as(range(base, base + SIZE))):
             for process in running:
-                _kill(process)
+                kill(process)
             await asyncio.sleep(0.002)
         free(base)
 
@@ -231,16 +230,6 @@ def _running_as(uids: range) -> list[ProcessId]:
             if name.isdigit() and Path("/proc", name).stat().st_uid in uids:
                 found.append(ProcessId.of(int(name)))
     return [process for process in found if process is not None]
-
-
-def _kill(process: ProcessId) -> None:
-    with suppress(ProcessLookupError):
-        handle = os.pidfd_open(process.pid)
-        try:
-            if process.alive():  # then the handle is this one's
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-        finally:
-            os.close(handle)
 
 
 def _lost(spec: SandboxSpec) -> SandboxLost:

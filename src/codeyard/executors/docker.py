@@ -23,13 +23,14 @@ from codeyard.executors.docker_container import ROOT, State, cannot_make, contai
 from codeyard.executors.docker_engine import Answer, Endpoint, Engine, EngineAway, NoAccess, NoEngine, whole
 from codeyard.executors.docker_images import Login, docker_login, names, pull, unable_to_pull
 from codeyard.executors.loopback import listen_within
-from codeyard.executors.processes import ProcessId
+from codeyard.executors.processes import ProcessId, kill
 from codeyard.executors.supervisor import Control
 from codeyard.executors.tar_stream import pack, pack_directories, unpack
 
 _PATIENCE = 60.0  # seconds that an engine may be away (it is restarted, say) before what runs is given up
 _OUTAGES = 3  # of the engine, that opening one sandbox outlasts
 _SLOW = 300.0  # seconds that the engine may take to start or to end a container on a busy machine
+_KILLED = 5.0  # seconds that the engine may take to notice that a container has ended
 _FILES = 65_536  # that a process may have open
 
 
@@ -106,8 +107,7 @@ class DockerSandbox:
         return await listen_within(self._process, port, lambda: lost(self._spec, None))
 
     async def close(self) -> None:
-        if os.geteuid() != 0:
-            await self._give_back()
+        await (self._end() if os.geteuid() == 0 else self._give_back())
         answer = await self._engine.call(
             "DELETE", self._path(), {"force": "1", "v": "1"}, silence=_SLOW, patience=_PATIENCE
         )
@@ -124,6 +124,14 @@ class DockerSandbox:
         if state is not None and state.running:
             self._process = _seen(state)
         return state is None or not state.unplugged
+
+    async def _end(self) -> None:
+        """Kill it ourselves, if we see it: the engine would start two programs for that, on a machine that is busy."""
+        if self._process is None:
+            return
+        kill(self._process)
+        with suppress(EngineAway):  # it is paused, perhaps: whoever removes it deals with that
+            await self._engine.call("POST", self._path("wait"), silence=_KILLED)
 
     async def _give_back(self) -> None:
         """Let us, who are not root, remove what the container's root left in the workspace.

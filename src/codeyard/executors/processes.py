@@ -64,6 +64,17 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def kill(process: ProcessId) -> None:
+    """Kill this one, and never another that got its pid. PermissionError."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(process.pid)
+        try:
+            if process.alive():  # then the handle is this one's
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
+
+
 async def kill_tree(root: ProcessId) -> bool:
     """Kill everything below `root`, and last `root` itself, which as a subreaper inherits what loses its parent.
 
