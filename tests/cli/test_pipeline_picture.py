@@ -43,6 +43,14 @@ def test_a_stage_that_the_state_shows_of_this_execution_is_as_it_says() -> None:
     assert drawn(TWO, [stage("Build", "Skipped")], []).stages[0].status == "Skipped"
 
 
+def test_a_stage_that_the_execution_has_left_goes_on_no_more_though_the_state_was_asked_a_moment_before() -> None:
+    definition = declared({"Build": ["Compile:CodeBuild"], "Deploy": ["Go:S3"]})
+    runs = [ran("Build", "Compile", "Succeeded", 0, 1), ran("Deploy", "Go", "InProgress", 2)]
+    stages = drawn(definition, [stage("Build", "InProgress"), stage("Deploy")], runs).stages
+
+    assert [(each.status, each.holder) for each in stages] == [("Succeeded", ""), ("InProgress", "")]
+
+
 def test_of_an_action_the_newest_attempt_is_shown_with_what_the_state_says_of_it() -> None:
     old, new = ran("Build", "Test", "Failed", 0, 1), ran("Build", "Test", "InProgress", 2)
     told = {"actionExecutionId": new["actionExecutionId"], "percentComplete": 40, "summary": "step 2",

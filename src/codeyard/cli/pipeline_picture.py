@@ -103,8 +103,8 @@ def picture(
     shown, and for a picture of one execution its PipelineExecution and PipelineExecutionSummary."""
     found, mode = execution or {}, definition.get("executionMode", "SUPERSEDED")
     id = found.get("pipelineExecutionId", "")
-    states = {each["stageName"]: each for each in state.get("stageStates", ())}
     ran = _latest(actions, "actionName")
+    states = _states(definition, state, [stage for one, stage, _ in ran if one == id], id)
     tried = _latest(rules, "ruleName")
     status = found.get("status", "")
     trigger = found.get("trigger") or {}
@@ -122,6 +122,18 @@ def picture(
         started=(listed or {}).get("startTime"),
         ended=(listed or {}).get("lastUpdateTime") if status and status not in RUNNING else None,
     )
+
+
+def _states(definition: Shape, state: Shape, entered: Sequence[str], id: str) -> dict[str, Shape]:
+    """StageStates by name. The state was asked for before the actions: of stages before the last one that the execution
+    has entered by these, it says that they go on though they are over."""
+    names = [stage["name"] for stage in definition["stages"]]
+    states = {each["stageName"]: each for each in state.get("stageStates", ())}
+    for name in names[: max((names.index(stage) for stage in entered if stage in names), default=0)]:
+        latest = states.get(name, {}).get("latestExecution", {})
+        if latest.get("pipelineExecutionId") == id and latest.get("status") in RUNNING:
+            states[name] = {**states[name], "latestExecution": {**latest, "status": None}}
+    return states
 
 
 def shown_executions(state: Shape) -> list[str]:
@@ -162,7 +174,7 @@ def _stage(
         name=name,
         actions=(*before, *actions, *after),
         status=latest["status"]
-        if ours and "status" in latest
+        if ours and latest.get("status")
         else _status(declared, actions, before, after, execution),
         execution=id,
         closed=_closed(state.get("inboundTransitionState", {})),
