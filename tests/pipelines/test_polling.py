@@ -20,11 +20,11 @@ from codeyard.objects.directory import ObjectDirectory
 from codeyard.pipelines import polling_table
 from codeyard.pipelines.actions.repositories import Reach, Repositories
 from codeyard.pipelines.actions.source_git import Access
-from codeyard.pipelines.changes import Begin, Watched, sources
-from codeyard.pipelines.looking import Looking
+from codeyard.pipelines.changes import Begin, Seen, Source, Watched, sources
+from codeyard.pipelines.looking import Found, Looking
 from codeyard.pipelines.model import parse
 from codeyard.pipelines.pipelines_table import Current
-from codeyard.pipelines.polling import LEASE, Polling
+from codeyard.pipelines.polling import AT_ONCE, LEASE, Polling
 from codeyard.sources import Credential
 from codeyard.sources.git_history import GitHistories
 from codeyard.store.engine import SqlDatabase
@@ -285,6 +285,33 @@ async def test_a_start_that_is_refused_for_good_is_let_go(world: World) -> None:
     await world.later(server)
 
     assert len(world.started) == 1
+
+
+async def test_sources_that_do_not_answer_hold_up_no_other(world: World) -> None:
+    async def look(watched: Watched, source: Source, seen: Seen | None) -> Found:
+        if watched.pipeline != "Well":
+            await asyncio.sleep(0 if seen is None and world.time == NOON else 3600)
+            raise Fault("the host", "it does not answer.", "Wait.")
+        return await world.looking.look(watched, source, seen)
+
+    async def starts(number: int) -> None:
+        world.time += timedelta(seconds=61)
+        world.put("app.zip", str(number).encode())
+        while len(world.started) < number:
+            await asyncio.sleep(0.01)
+
+    for name in (*(f"Silent{number}" for number in range(AT_ONCE + 1)), "Well"):
+        world.pipeline(s3(), name=name)
+    polling = Polling(world.database, lambda: world.time, world, look, world._start, every=0.2)
+    await polling.once()
+
+    running = asyncio.create_task(polling.run())
+    async with asyncio.timeout(20):
+        await starts(1)
+        await starts(2)
+    running.cancel()
+
+    assert len(world.started) == 2
 
 
 async def test_the_loop_goes_on_whatever_breaks(world: World) -> None:

@@ -24,7 +24,7 @@ from codeyard.pipelines.pipelines_table import Current
 from codeyard.pipelines.polling_table import Due, Poll
 from codeyard.store import Database, Duplicate
 
-AT_ONCE = 8  # pipelines that are looked at
+AT_ONCE = 8  # pipelines that are looked at, of those that did not fail the last time and of those that did
 LOOK = 240.0  # seconds that looking at one pipeline may take
 LEASE = timedelta(seconds=300)  # then another may look; more than LOOK and what comes after
 LONGEST = timedelta(minutes=15)  # between looks at what always fails
@@ -68,41 +68,50 @@ class Polling:
     ) -> None:
         self._database, self._now, self._watching = database, now, watching
         self._look, self._start, self._every = look, start, timedelta(seconds=every)
+        # Hosts that do not answer take their time: that is not to be the others'.
+        self._well, self._failing = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+        self._under_way: set[Current] = set()
 
     async def run(self) -> None:
         """Look until cancelled. Nothing that goes wrong ends it."""
         pause = max(0.05, min(self._every.total_seconds() / 4, 15.0))
-        while True:
-            try:
-                await self.once()
-            except Exception:  # noqa: BLE001 - told to the log; the next time it may work
-                _log.exception("polling_failed")
-            await asyncio.sleep(pause)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    await self._begin(group)
+                except Exception:  # noqa: BLE001 - told to the log; the next time it may work
+                    _log.exception("polling_failed")
+                await asyncio.sleep(pause)
 
     async def once(self) -> None:
         """Look at every pipeline whose time has come. What the database raises."""
+        async with asyncio.TaskGroup() as group:
+            await self._begin(group)
+
+    async def _begin(self, group: asyncio.TaskGroup) -> None:
+        """Those whose time has come, in tasks of the group, but for those that are still being looked at."""
         dues = await self._database.read(table.dues)
         named = {(one.owner, one.pipeline): one for one in await self._watching.names()}
-        due: list[tuple[Current, int]] = []
-        for key, one in named.items():
-            row = dues.get(key) or await self._made(one)
-            if row is not None and row.at <= self._now():
-                due.append((one, row.turn))
         # Rows were read first: one that is here and has no pipeline has none any more.
         for owner, pipeline in dues.keys() - named.keys():
             turn = dues[owner, pipeline].turn
             await self._database.write(partial(table.remove, owner=owner, pipeline=pipeline, turn=turn))
-        limit = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for one, turn in due:
-                group.create_task(self._limited(limit, one, turn))
+        for key, one in named.items():
+            row = dues.get(key) or await self._made(one)
+            if row is not None and row.at <= self._now() and one not in self._under_way:
+                self._under_way.add(one)
+                task = group.create_task(self._limited(one, row))
+                task.add_done_callback(partial(self._over, one))
 
-    async def _limited(self, limit: asyncio.Semaphore, one: Current, turn: int) -> None:
-        async with limit:
-            try:
-                await self._turn(one, turn)
-            except Exception:  # noqa: BLE001 - told to the log; one pipeline is not to stop the others
-                _log.exception("poll_failed pipeline=%s", one.pipeline)
+    async def _limited(self, one: Current, row: Due) -> None:
+        try:
+            async with self._failing if row.failing else self._well:
+                await self._turn(one, row.turn)
+        except Exception:  # noqa: BLE001 - told to the log; one pipeline is not to stop the others
+            _log.exception("poll_failed pipeline=%s", one.pipeline)
+
+    def _over(self, one: Current, _task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(one)
 
     async def _made(self, one: Current) -> Due | None:
         row = Poll(one.owner, one.pipeline, self._now())
@@ -110,7 +119,7 @@ class Polling:
             await self._database.write(lambda tx: table.insert(tx, row))
         except Duplicate:  # another server was quicker, and looks
             return None
-        return Due(row.due, row.turn)
+        return Due(row.due, row.turn, failing=False)
 
     async def _turn(self, one: Current, turn: int) -> None:
         """One look at one pipeline, if nobody else has it."""

@@ -45,17 +45,19 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When a pipeline is looked at next, and the turn of its row."""
+    """When a pipeline is looked at next, and the turn of its row. `failing`: the last look failed."""
 
     at: datetime
     turn: int
+    failing: bool
 
 
 def dues(tx: Tx) -> dict[tuple[Owner, str], Due]:
     """Of all rows, by owner and pipeline."""
-    query = select(_c.account, _c.region, _c.pipeline, _c.due, _c.turn)
+    query = select(_c.account, _c.region, _c.pipeline, _c.due, _c.turn, _c.failures)
     return {
-        (Owner(row.account, row.region), row.pipeline): Due(time_of(row.due), row.turn) for row in tx.execute(query)
+        (Owner(row.account, row.region), row.pipeline): Due(time_of(row.due), row.turn, row.failures > 0)
+        for row in tx.execute(query)
     }
 
 
