@@ -14,7 +14,7 @@ def variables(options: tuple[str, ...], files: tuple[Path, ...] = ()) -> dict[st
     found: dict[str, str] = {}
     for file in files:
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").split("\n")  # a value may hold what else ends a line
         except OSError as error:
             raise Invalid(f"--env-file {file}", f"{error.strerror}.", "Name a file that you can read.") from error
         except UnicodeDecodeError:  # not chained: it carries the file's text
