@@ -107,7 +107,10 @@ SHOW = phases(build=['echo "A=$A B=$B C=${C-none}"'])
 
 
 def test_variables_come_from_options_files_and_the_caller(here: Yard) -> None:
-    write_tree(here.root, {"source/buildspec.yml": text_of(SHOW), "vars": "\ufeff# no\r\n\nexport A=file=1\n  B='q'\u2028$x \n"})
+    write_tree(
+        here.root,
+        {"source/buildspec.yml": text_of(SHOW), "vars": "\ufeff# no\r\n\nexport A=file=1\n  B='q'\u2028$x \n"},
+    )
     ended = here.cli("--env-file", "vars", "--env", "A=option", "--env", "C", C="caller's")
 
     assert "A=option B='q'\u2028$x  C=caller's\n".encode() in ended.stdout
