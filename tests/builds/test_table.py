@@ -187,7 +187,7 @@ QUESTIONS = {
     "overdue": lambda tx: table.overdue(tx, NOW),
     "held": lambda tx: table.held_by(tx, "one"),
     "left": lambda tx: table.left_by_others(tx, ["one"]),
-    "ahead": lambda tx: table.ahead(tx, ["a", "b"]),
+    "ahead": lambda tx: table.ahead(tx, OWNER, [a_build(1, "p7").id, a_build(2, "p7").id]),
     "anybody": lines_table.anybody_waits,
     "first": lambda tx: lines_table.first(tx, 10, ()),
 }

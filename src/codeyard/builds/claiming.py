@@ -8,6 +8,7 @@ from codeyard.builds import life, lines_table, table, workers_table
 from codeyard.builds.queue import NOTHING, Limits, Line, Machine, Place, Queue, Size, Waiting, choose
 from codeyard.builds.stored import Standing, StoredBuild
 from codeyard.builds.workers_table import WorkerRow
+from codeyard.ident import Owner
 from codeyard.store import Tx
 
 # Lines and builds of each that are looked at beyond what could start: heads that do not fit are passed by.
@@ -54,8 +55,10 @@ def machine(worker: WorkerRow, held: Iterable[Size]) -> Machine:
     return Machine(worker.id, worker.total, worker.total - used, worker.slots - len(sizes))
 
 
-def places(tx: Tx, builds: Iterable[StoredBuild], account_limit: int | None, now: datetime) -> dict[str, Place]:
-    """Where those of the builds stand that wait, by run. They were read in this transaction."""
+def places(
+    tx: Tx, owner: Owner, builds: Iterable[StoredBuild], account_limit: int | None, now: datetime
+) -> dict[str, Place]:
+    """Where those of an owner's builds stand that wait, by run. They were read in this transaction."""
     waiting = {build.run: build for build in builds if build.standing is Standing.WAITING}
     if not waiting:
         return {}
@@ -64,7 +67,7 @@ def places(tx: Tx, builds: Iterable[StoredBuild], account_limit: int | None, now
     queue = Queue(lines.values(), machines, _limits(tx, account_limit), now)
     return {
         run: queue.place(lines[lines_table.order(waiting[run])], ahead, waiting[run].need)
-        for run, ahead in table.ahead(tx, waiting).items()
+        for run, ahead in table.ahead(tx, owner, (build.id for build in waiting.values())).items()
     }
 
 

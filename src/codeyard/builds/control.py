@@ -179,7 +179,7 @@ class BuildControl:
 
         def work(tx: Tx) -> dict[BuildId, tuple[StoredBuild, Place | None]]:
             found = table.find(tx, owner, (id.run for id in wanted))
-            places = claiming.places(tx, found.values(), limit, self._now())
+            places = claiming.places(tx, owner, found.values(), limit, self._now())
             return {build.id: (build, places.get(run)) for run, build in found.items() if build.id in wanted}
 
         return await self._db.read(work)

@@ -205,15 +205,14 @@ def heads(tx: Tx, owner: Owner, project: str, at_most: int) -> tuple[Waiting, ..
     )
 
 
-def ahead(tx: Tx, runs: Iterable[str]) -> dict[str, int]:
-    """How many builds wait before each of these, which wait, in its line, by run."""
-    other = builds.alias("other")
-    standing = other.c.standing == literal(Standing.WAITING.value, String, literal_execute=True)
-    same = (other.c[name] == _c[name] for name in ("account", "region", "project"))
-    earlier = tuple_(*(other.c[column.name] for column in _IN_LINE)) < tuple_(*_IN_LINE)
-    before = select(func.count()).select_from(other).where(standing, *same, earlier).correlate(builds).scalar_subquery()
-    query = select(_c.run, before.label("before")).where(_c.run.in_(tuple(runs)))
-    return {row.run: row.before for row in tx.execute(query)}
+def ahead(tx: Tx, owner: Owner, waiting: Iterable[BuildId]) -> dict[str, int]:
+    """How many builds wait before each of these in its line, by run. Each line is gone through once."""
+    ids = tuple(waiting)
+    rank = func.row_number().over(partition_by=_c.project, order_by=_IN_LINE).label("rank")
+    line = select(_c.run, rank).where(*_of(owner), _c.project.in_({id.project for id in ids}), _is(Standing.WAITING))
+    ranked = line.subquery()
+    query = select(ranked.c.run, ranked.c.rank).where(ranked.c.run.in_([id.run for id in ids]))
+    return {row.run: row.rank - 1 for row in tx.execute(query)}
 
 
 def overdue(tx: Tx, now: datetime) -> tuple[str, ...]:
