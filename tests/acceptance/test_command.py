@@ -240,6 +240,14 @@ def _repository(directory: Path, files: dict[str, str]) -> str:
     return _git(directory, "rev-parse", "HEAD")
 
 
+def test_the_buildspec_may_be_one_that_git_ignores(here: Yard) -> None:
+    _repository(here.source, {"buildspec.yml": _spec("shared"), ".gitignore": "mine.yml"})
+    write_tree(here.source, {"mine.yml": _spec("mine")})
+    ended = here.cli("--buildspec", "mine.yml")
+
+    assert b"\nmine\n" in ended.stdout
+
+
 def test_secondary_sources_are_directories_and_repositories(here: Yard) -> None:
     sha = _repository(here.root / "repo", {"lib": "from git"})
     script = 'cat "$CODEBUILD_SRC_DIR_other/x" "$CODEBUILD_SRC_DIR_lib/lib"; echo; cd $CODEBUILD_SRC_DIR_lib; git log'

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Coroutine
@@ -294,7 +295,7 @@ def _buildspec(option: str | None, source: SourceSpec) -> str | None:
     path = Path(option)
     if directory is not None:
         for found in (directory / path, path):
-            if found.is_file() and found.resolve().is_relative_to(directory):
+            if found.is_file() and found.resolve().is_relative_to(directory) and not _is_ignored(found.resolve()):
                 return str(found.resolve().relative_to(directory))
         path = path if path.exists() else directory / path  # perhaps `..` or a link leads out of the source to it
     if path.is_dir():
@@ -308,6 +309,14 @@ def _buildspec(option: str | None, source: SourceSpec) -> str | None:
             return _text(file.read(_BUILDSPEC_AT_MOST), option)
     except OSError as error:
         raise Invalid(f"buildspec {option}", f"{error.strerror}.", "Name a file that you can read.") from error
+
+
+def _is_ignored(file: Path) -> bool:
+    """Whether git ignores it: then it is no part of the source, and is read from where it lies."""
+    command = ["git", "-C", str(file.parent), "check-ignore", "-q", str(file)]
+    with suppress(OSError):  # no git here, which then ignores nothing
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+    return False
 
 
 def _text(content: bytes, name: str) -> str:
