@@ -129,7 +129,7 @@ def test_a_first_release_that_is_not_healthy_leaves_nothing_current(machine: Mac
 def test_an_address_is_healthy_if_it_answers_well(machine: Machine, site: str, path: str, good: bool) -> None:
     tree = machine.revision({"version": "one"})
 
-    assert machine.deploy(machine.release(1, tree, health_check=site + path)) is good
+    assert machine.deploy(machine.release(1, tree, health_check=site + path, health_seconds="1")) is good
 
 
 def test_health_is_asked_until_it_is_good(machine: Machine) -> None:
@@ -138,6 +138,12 @@ def test_health_is_asked_until_it_is_good(machine: Machine) -> None:
 
     assert machine.deploy(machine.release(1, tree, health_check="bin/check", health_seconds="20"))
     assert (machine.root / "asked").read_text() == "x\nx\n"
+
+
+def test_a_check_that_is_asked_once_has_the_time_of_any_script(machine: Machine) -> None:
+    tree = machine.revision({"version": "one", **_scripts(check="sleep 1.2")})
+
+    assert machine.deploy(machine.release(1, tree, health_check="bin/check", health_seconds="0"))
 
 
 def test_an_earlier_release_is_current_again_without_a_byte_moved(machine: Machine) -> None:

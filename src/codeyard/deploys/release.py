@@ -273,13 +273,13 @@ class Release:
         return await run_script(script, log, started)
 
     async def _health(self, log: ScriptLog, started: Callable[[int], None]) -> Ran:
-        """Ask until the answer is good or the time is over."""
+        """Ask until the answer is good or the time is over. What is asked once has as long as any script."""
         url, script = self._options.health_url, self._options.scripts.get("HealthCheck")
         if not url and not script:
             return Ran()
         until = time.monotonic() + self._options.health_seconds
         while True:
-            left = max(1.0, until - time.monotonic())
+            left = max(1.0, until - time.monotonic()) if self._options.health_seconds else self._options.hook_timeout
             if script:
                 ran = await self._run("HealthCheck", min(left, self._options.hook_timeout), log, started)
             else:
