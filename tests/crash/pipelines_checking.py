@@ -4,8 +4,7 @@ import io
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,59 +13,12 @@ from tests.crash import pipelines_story as story
 from tests.crash import story as builds_story
 from tests.crash.checking import log_lines
 from tests.crash.history import History
+from tests.crash.pipelines_asked import mistakes_of_asking, mistakes_of_doors
+from tests.crash.pipelines_deployed import marks_of, mistakes_of_deployments
 from tests.crash.pipelines_disks import mistakes_of_disks
 from tests.crash.pipelines_places import Places
-from tests.crash.pipelines_story import Order
+from tests.crash.pipelines_told import TICK, Told, external_id, failure, target_of
 from tests.crash.story import Wanted
-
-# What a kill may do to an execution, and nothing else: a script that ran on a target when its agent was killed is not
-# run a second time, so its event has failed, and with it the deployment (docs/durability.md).
-CUT_OFF = "Failing in-progress lifecycle event after an agent restart."
-# Where leases are short, whatever was away for longer was given up: its build, its part of a deployment.
-GIVEN_UP = ("WORKER_LOST", "Nothing has been heard of the agent for", "None of the targets can be reached")
-_TERMINAL = ("Succeeded", "Failed", "Superseded")
-_TICK = timedelta(milliseconds=5)  # two processes of one machine, and the order of what they write
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """All that clients can read."""
-
-    orders: dict[str, Order]  # by execution
-    executions: dict[str, dict[str, Any]]  # by id, PipelineExecutionSummary and its `pipeline`
-    actions: list[dict[str, Any]]  # ActionExecutionDetail and its `pipeline`, in the order in which they began
-    deployments: dict[str, dict[str, Any]]  # by id, DeploymentInfo and its `targets`, as they were created
-    states: dict[str, list[dict[str, Any]]]  # by pipeline, its stageStates
-    builds: dict[str, dict[str, Any]]  # by id
-    excuses: tuple[str, ...] = (CUT_OFF,)  # one of them is in why something failed by a kill
-
-    @classmethod
-    def read(cls, places: Places, history: History) -> "Told":
-        codepipeline = places.client("codepipeline")
-        orders = _orders(history)
-        executions: dict[str, dict[str, Any]] = {}
-        actions: list[dict[str, Any]] = []
-        for name in story.MODES:
-            listed = _pages(codepipeline, "list_pipeline_executions", "pipelineExecutionSummaries", pipelineName=name)
-            executions |= {each["pipelineExecutionId"]: {**each, "pipeline": name} for each in listed}
-            orders[listed[-1]["pipelineExecutionId"]] = story.first(name)
-            details = _pages(codepipeline, "list_action_executions", "actionExecutionDetails", pipelineName=name)
-            actions += [{**each, "pipeline": name} for each in reversed(details)]
-        states = {name: codepipeline.get_pipeline_state(name=name)["stageStates"] for name in story.MODES}
-        excuses = (CUT_OFF,) if places.lease is None else (CUT_OFF, *GIVEN_UP)
-        return cls(orders, executions, actions, _deployments(places), states, _builds(places), excuses)
-
-    def of(self, action: str) -> list[dict[str, Any]]:
-        return [each for each in self.actions if each["actionName"] == action]
-
-    def excused(self, action: dict[str, Any]) -> bool:
-        return action["actionName"] in ("Place", "Make", "Look") and any(
-            each in _failure(action) for each in self.excuses
-        )
-
-    def mark(self, action: dict[str, Any]) -> str:
-        order = self.orders.get(action["pipelineExecutionId"])
-        return "?" if order is None else order.mark
 
 
 def mistakes(places: Places, history: History, sampled: Path) -> list[str]:
@@ -74,107 +26,89 @@ def mistakes(places: Places, history: History, sampled: Path) -> list[str]:
     told = Told.read(places, history)
     counted = Counter(f"{each['pipeline']} {each['status']}" for each in told.executions.values())
     cut_off = sum(told.excused(each) for each in told.actions)
-    history.write("counted", counted=counted, cut_off=cut_off, deployments=len(told.deployments))
+    asked = Counter(f"{each['verb']} {each['came']}" for each in history.of("asked"))
+    history.write("counted", counted=counted, cut_off=cut_off, deployments=len(told.deployments), asked=asked)
     return [
         *(f"{id} was acknowledged and did not end" for entry in history.of("over") for id in entry["left"]),
         *(f"the server refused: {entry}" for entry in history.of("refused") if entry["code"] not in _NOT_NOW),
         *(f"somebody outside could not go on: {entry}" for entry in history.of("broke")),
-        *_executions(told),
+        *mistakes_of_executions(told),
         *_actions(told),
         *mistakes_of_stages(told),
+        *mistakes_of_asking(told, history.of("asked")),
+        *mistakes_of_doors(told, history.of("closed"), history.of("opening")),
         *_approvals(told, history),
         *_jobs(told, history),
         *_requests(told, history),
         *_built(told, places),
-        *_released(told),
-        *mistakes_of_disks(places, told.deployments, _marks(told), _artifacts(told, places), sampled),
+        *mistakes_of_deployments(told),
+        *mistakes_of_disks(places, told.deployments, marks_of(told), _artifacts(told, places), sampled),
     ]
 
 
 _NOT_NOW = ("ServiceUnavailableException", "ServiceUnavailable")  # a server that ends says so
 
 
-# ── what is read ──
-
-
-def _orders(history: History) -> dict[str, Order]:
-    return {
-        entry["id"]: Order(
-            entry["pipeline"], entry["mark"], entry["nap"], entry["bad"], entry["rejected"], entry["rounds"]
-        )
-        for entry in history.of("acknowledged")
-    }
-
-
-def _pages(client: Any, operation: str, member: str, **given: Any) -> list[Any]:
-    return [each for page in client.get_paginator(operation).paginate(**given) for each in page[member]]
-
-
-def _deployments(places: Places) -> dict[str, dict[str, Any]]:
-    client = places.client("codedeploy")
-    found = {}
-    for id in _pages(client, "list_deployments", "deployments"):
-        told = client.get_deployment(deploymentId=id)["deploymentInfo"]
-        names = client.list_deployment_targets(deploymentId=id)["targetIds"]
-        targets = client.batch_get_deployment_targets(deploymentId=id, targetIds=names) if names else {}
-        shown = [each["instanceTarget"] for each in targets.get("deploymentTargets", ())]
-        found[id] = {**told, "targets": {each["targetId"]: each for each in shown}}
-    return dict(sorted(found.items(), key=lambda each: each[1]["createTime"]))
-
-
-def _builds(places: Places) -> dict[str, dict[str, Any]]:
-    client = places.client("codebuild")
-    ids = [id for name in story.PROJECTS for id in _pages(client, "list_builds_for_project", "ids", projectName=name)]
-    parts = [ids[first : first + 100] for first in range(0, len(ids), 100)]
-    return {build["id"]: build for part in parts for build in client.batch_get_builds(ids=part)["builds"]}
-
-
 # ── executions ──
 
 
-def _executions(told: Told) -> Iterable[str]:
-    """Each that was acknowledged is there, and ended as it was to; and none is there that nobody asked for."""
-    for id in told.executions.keys() - told.orders.keys():
-        yield f"execution {id} of {told.executions[id]['pipeline']} was asked for by nobody"
+def mistakes_of_executions(told: Told) -> Iterable[str]:
+    """Each that was acknowledged is there, and ended as it may; and none is there that nobody asked for."""
+    for id, found in told.executions.items():
+        if id not in told.orders:
+            yield f"execution {id} of {found['pipeline']} was asked for by nobody"
+    attempts = told.attempts()
     for id, order in told.orders.items():
-        found = told.executions.get(id)
-        if found is None:
+        execution = told.executions.get(id)
+        if execution is None:
             yield f"execution {id} ({order.mark}) was acknowledged, and is not there"
-        elif found["status"] != order.status and not _excused(told, id, order, found["status"]):
-            failed = {each["actionName"]: _failure(each) for each in told.actions
-                      if each["pipelineExecutionId"] == id and each["status"] != "Succeeded"}  # fmt: skip
-            yield f"execution {id} ({order}) is {found['status']}: {failed}"
+            continue
+        latest = {name: each[-1] for (of, name), each in attempts.items() if of == id}
+        why = _wrong_end(told, execution, latest)
+        if why:
+            ended = {name: f"{each['status']} {failure(each)}" for name, each in latest.items()}
+            yield f"execution {id} ({order}) is {execution['status']}: {why}: {ended}"
 
 
-def _excused(told: Told, id: str, order: Order, status: str) -> bool:
-    if status == "Superseded":
-        later = [each for each in told.executions.values() if each["pipeline"] == order.pipeline
-                 and each["startTime"] > told.executions[id]["startTime"]]  # fmt: skip
-        return order.pipeline == "super" and bool(later)
-    mine = [each for each in told.actions if each["pipelineExecutionId"] == id]
-    return status == "Failed" and any(told.excused(each) for each in mine)
-
-
-def _failure(action: dict[str, Any]) -> str:
-    details = action.get("output", {}).get("executionResult", {}).get("errorDetails", {})
-    return f"{details.get('code')}: {details.get('message')}" if details else ""
+def _wrong_end(told: Told, execution: dict[str, Any], latest: dict[str, dict[str, Any]]) -> str:
+    """Why the execution may not have ended so; "": it may. That some were Stopped is for others to judge."""
+    name, turns = execution["pipeline"], execution["pipeline"] != "parallel"
+    version = next((each["pipelineVersion"] for each in latest.values()), 1)
+    match execution["status"]:
+        case "Succeeded":
+            stages = ("Release",) if target_of(execution) else story.stages(told.revisions[name][version])
+            wanted = {action for stage in stages for action in story.ACTIONS[stage]}
+            good = {action for action, each in latest.items() if each["status"] == "Succeeded"}
+            return "" if good == wanted else f"it did {sorted(good)}, not {sorted(wanted)}"
+        case "Failed":
+            broken = [each for each in latest.values() if each["status"] in ("Failed", "Abandoned")]
+            return "" if broken else "nothing of it has failed"
+        case "Superseded":
+            later = any(each["pipeline"] == name and each["startTime"] > execution["startTime"]
+                        for each in told.executions.values())  # fmt: skip
+            return "" if name == "super" and later else "nothing could take its place"
+        case "Cancelled":
+            return "" if turns and version < told.latest_version(name) else "its definition was not replaced"
+        case "Stopped":
+            return ""
+    return "it has not ended"
 
 
 def _actions(told: Told) -> Iterable[str]:
-    """None runs, none ran twice, and each succeeded but for those that were to fail."""
-    often = Counter((each["pipelineExecutionId"], each["actionName"]) for each in told.actions)
-    yield from (f"{name} of {id} ran {count} times" for (id, name), count in often.items() if count > 1)
+    """None runs, and each succeeded but for those that were to fail, or were abandoned."""
+    flaky = Counter(told.mark(each) for each in told.of("Scan") if each["status"] == "Failed")
+    yield from (f"Scan of {mark} failed {count} times" for mark, count in flaky.items() if count > 1)
     for each in told.actions:
         order = told.orders.get(each["pipelineExecutionId"])
-        if each["status"] == "Succeeded" or order is None:
+        if each["status"] in ("Succeeded", "Abandoned") or order is None:
             continue
-        name, why = each["actionName"], _failure(each)
-        meant = (name == "Approve" and order.rejected) or (name == "Place" and order.bad)
-        if each["status"] != "Failed" or not (meant or told.excused(each)) or not why.startswith("JobFailed"):
+        name, why = each["actionName"], failure(each)
+        meant = {"Approve": order.rejected, "Place": order.bad, "Install": order.bad, "Scan": order.flaky}
+        if each["status"] != "Failed" or not (meant.get(name) or told.excused(each)) or not why.startswith("JobFailed"):
             yield f"{name} of {order} is {each['status']}: {why}"
-    for each in told.of("Place"):
+    for each in told.of("Place", "Install"):
         if each["status"] == "Succeeded" and told.orders[each["pipelineExecutionId"]].bad:
-            yield f"{told.mark(each)} was released though its health check fails"
+            yield f"{told.mark(each)} was deployed ({each['actionName']}) though its health check fails"
 
 
 def mistakes_of_stages(told: Told) -> Iterable[str]:
@@ -187,19 +121,19 @@ def mistakes_of_stages(told: Told) -> Iterable[str]:
     for id in told.executions:
         mine = [(name, spans[id, name]) for name in story.STAGES if (id, name) in spans]
         for (one, before), (two, after) in pairwise(mine):
-            if after[0] < before[1] - _TICK:
+            if after[0] < before[1] - TICK:
                 yield f"execution {id} was in {one} until {before[1]}, and in {two} from {after[0]}"
     for name in ("super", "queue"):
         for stage in story.STAGES:
             turns = sorted(span for (id, at), span in spans.items()
                            if at == stage and told.executions[id]["pipeline"] == name)  # fmt: skip
             for before, after in pairwise(turns):
-                if after[0] < before[1] - _TICK:
+                if after[0] < before[1] - TICK:
                     yield f"two executions of {name} were in {stage} at {after[0]}"
     for name, stages in told.states.items():
         for each in stages:
             inbound = each.get("inboundExecution") or each.get("inboundExecutions")
-            if inbound or each.get("latestExecution", {}).get("status") == "InProgress":
+            if inbound or each.get("latestExecution", {}).get("status") in ("InProgress", "Stopping"):
                 yield f"the gate of {each['stageName']} of {name} is not free: {each}"
 
 
@@ -208,16 +142,18 @@ def mistakes_of_stages(told: Told) -> Iterable[str]:
 
 def _approvals(told: Told, history: History) -> Iterable[str]:
     """Each answer that was acknowledged is the one that counted."""
-    by_execution = {each["pipelineExecutionId"]: each for each in told.of("Approve")}
+    by_token = {external_id(each): each for each in told.of("Approve")}
     for entry in history.of("approved"):
-        found = by_execution.get(entry["execution"])
+        found = by_token.get(entry["token"])
         result = {} if found is None else found["output"]["executionResult"]
         wanted = "Failed" if entry["status"] == "Rejected" else "Succeeded"
         kept = result.get("externalExecutionSummary") == entry["summary"]
         if found is None or found["status"] != wanted or not kept:
             yield f"{entry} was acknowledged, and the action is {found}"
-    answered = {entry["execution"] for entry in history.of("approved")}
-    yield from (f"approval of {id} was answered by nobody" for id in by_execution.keys() - answered)
+    answered = {entry["token"] for entry in (*history.of("approved"), *history.of("perhaps_approved"))}
+    for token, each in by_token.items():
+        if each["status"] != "Abandoned" and token not in answered:
+            yield f"approval {each} was answered by nobody"
 
 
 def _jobs(told: Told, history: History) -> Iterable[str]:
@@ -227,7 +163,7 @@ def _jobs(told: Told, history: History) -> Iterable[str]:
         had[entry["run"]].append(entry["number"])
     ids = Counter(entry["id"] for entry in history.of("job"))
     yield from (f"job {id} was done {count} times" for id, count in ids.items() if count > 1)
-    counting = {each["actionExecutionId"]: each for each in (*told.of("Scan"), *told.of("Count"))}
+    counting = {each["actionExecutionId"]: each for each in told.of("Scan", "Count")}
     yield from (f"there were jobs of {run}, which is not there" for run in had.keys() - counting.keys())
     for run, each in counting.items():
         rounds = told.orders[each["pipelineExecutionId"]].rounds
@@ -236,92 +172,59 @@ def _jobs(told: Told, history: History) -> Iterable[str]:
 
 
 def _requests(told: Told, history: History) -> Iterable[str]:
-    """Each action that tells had one key, whoever sent its requests; what was done by it was done once."""
-    keys: dict[tuple[str, str], set[str]] = defaultdict(set)
+    """Each action that tells had one key, whoever sent its requests; what was done by it was done once. It told by the
+    definition that its execution began with."""
+    keys: dict[str, dict[str, Any]] = {}
     for entry in history.of("told"):
-        keys[entry["action"], entry["mark"]].add(entry["key"])
-    for each in (*told.of("Announce"), *told.of("Tell")):
-        name, mark, run = each["actionName"], told.mark(each), each["actionExecutionId"]
-        found = keys.pop((name, mark), set())
-        if found != {run}:
-            yield f"{name} of {mark} was told by the keys {found}, and is {run}"
-    yield from (f"{what} was told, and nobody tells" for what in keys)
+        keys[entry["key"]] = entry
+    for each in told.of("Announce", "Hint", "Tell"):
+        name, mark = each["actionName"], told.mark(each)
+        entry = keys.pop(each["actionExecutionId"], {})
+        revision = told.revisions[each["pipeline"]].get(each["pipelineVersion"])
+        if not entry:
+            if each["status"] == "Succeeded":
+                yield f"{name} of {mark} told nothing"
+        elif (entry["action"], entry["mark"], entry["revision"]) != (name, mark, revision):
+            yield f"{name} of {mark}, of revision {revision}, told {entry}"
+    yield from (f"{what} was told, and nobody tells" for what in keys.values())
 
 
 def _built(told: Told, places: Places) -> Iterable[str]:
     """Each build action had one build, whose log is whole; no other build was made."""
-    building = {each["actionExecutionId"]: each for each in (*told.of("Make"), *told.of("Look"))}
-    by_build = {each["output"]["executionResult"].get("externalExecutionId"): each for each in building.values()}
-    for id in told.builds.keys() - by_build.keys():
-        yield f"build {id} belongs to no action"
-    if len(by_build) != len(building):
+    building = told.of("Make", "Look")
+    by_build = {id: each for each in building if (id := external_id(each))}
+    cut_short = Counter(_mark_and_project(told, each) for each in building if not external_id(each))
+    for id, build in told.builds.items():
+        if id in by_build:
+            continue
+        values = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
+        cut_short[values.get("MARK", "?"), build["projectName"]] -= 1
+    yield from (f"builds of {what} belong to no action" for what, count in cut_short.items() if count < 0)
+    if len(by_build) != sum(external_id(each) != "" for each in building):
         yield f"{len(building)} actions have {len(by_build)} builds"
-    for id, action in by_build.items():
-        build, mark = told.builds.get(id), told.mark(action)
-        if told.excused(action):
-            continue
-        if build is None or not build["buildComplete"] or build["buildStatus"] != "SUCCEEDED":
-            yield f"build {id} of {mark} is {build and build['buildStatus']}"
-            continue
-        lines = log_lines(places.yard, build)
-        if action["actionName"] == "Make":
-            wrong, _ = builds_story.mistakes_of_log(Wanted("make", mark, "0", False), lines)
-            yield from (f"build {id} of {mark}: {each}" for each in wrong)
-        elif sum(line == f"looked at 6 lines of {mark}" for line in lines) != 1:
-            yield f"build {id} of {mark} did not look once at what was made: {lines}"
+    for each in building:
+        if each["status"] != "Abandoned":
+            yield from _mistakes_of_build(told, places, each)
 
 
-# ── releases ──
+def _mark_and_project(told: Told, action: dict[str, Any]) -> tuple[str, str]:
+    return told.mark(action), action["actionName"].lower()
 
 
-def _marks(told: Told) -> dict[str, str]:
-    """Whose tree each deployment has: that of its execution; of a rollback that of the last one that was good."""
-    mine = {each["output"]["executionResult"].get("externalExecutionId"): told.mark(each) for each in told.of("Place")}
-    marks: dict[str, str] = {}
-    good: dict[str, str] = {}  # by pipeline
-    begun = [each for each in told.deployments.items() if "startTime" in each[1]]
-    for id, found in sorted(begun, key=lambda each: each[1]["startTime"]):
-        name = found["applicationName"]
-        marks[id] = mine.get(id) or good.get(name, "?")
-        if found["status"] == "Succeeded":
-            good[name] = marks[id]
-    return marks
-
-
-def _released(told: Told) -> Iterable[str]:
-    """Each Release made one deployment, and each that failed one that goes back, if there was something to go back to;
-    no other deployment was made."""
-    marks = _marks(told)
-    mine: dict[str, dict[str, Any]] = {}
-    for each in told.of("Place"):
-        id = each["output"]["executionResult"].get("externalExecutionId")
-        if id in mine or id not in told.deployments:
-            yield f"Place of {told.mark(each)} has the deployment {id}"
-            continue
-        mine[id] = each
-        status = told.deployments[id]["status"]
-        if status != each["status"]:
-            yield f"Place of {told.mark(each)} is {each['status']}, its deployment {id} {status}"
-    back: Counter[str] = Counter()
-    for id, found in told.deployments.items():
-        info = found.get("rollbackInfo", {})
-        back[info.get("rollbackTriggeringDeploymentId", "")] += 1
-        if id not in mine and "rollbackTriggeringDeploymentId" not in info:
-            yield f"deployment {id} belongs to no action"
-        if found["status"] not in ("Succeeded", "Failed"):
-            yield f"deployment {id} of {marks.get(id)} is {found['status']}"
-        elif found["status"] == "Failed" and id in mine and "rollbackDeploymentId" not in info:
-            yield f"deployment {id} of {marks.get(id)} failed, and nothing goes back: {info}"
-        elif found["status"] == "Failed" and id not in mine and not _was_cut_off(told, found):
-            yield f"deployment {id}, which goes back to {marks.get(id)}, failed: {found}"
-    yield from (f"{count} deployments go back from {id}" for id, count in back.items() if id and count > 1)
-
-
-def _was_cut_off(told: Told, deployment: dict[str, Any]) -> bool:
-    events = [event for target in deployment["targets"].values() for event in target["lifecycleEvents"]]
-    texts = [event.get("diagnostics", {}).get("message", "") for event in events]
-    texts.append(deployment.get("errorInformation", {}).get("message", ""))
-    return any(excuse in text for text in texts for excuse in told.excuses)
+def _mistakes_of_build(told: Told, places: Places, action: dict[str, Any]) -> Iterable[str]:
+    id, mark = external_id(action), told.mark(action)
+    build = told.builds.get(id)
+    if told.excused(action):
+        return
+    if build is None or not build["buildComplete"] or build["buildStatus"] != "SUCCEEDED":
+        yield f"build {id} of {mark} is {build and build['buildStatus']}"
+        return
+    lines = log_lines(places.yard, build)
+    if action["actionName"] == "Make":
+        wrong, _ = builds_story.mistakes_of_log(Wanted("make", mark, "0", False), lines)
+        yield from (f"build {id} of {mark}: {each}" for each in wrong)
+    elif sum(line == f"looked at 6 lines of {mark}" for line in lines) != 1:
+        yield f"build {id} of {mark} did not look once at what was made: {lines}"
 
 
 def _artifacts(told: Told, places: Places) -> dict[str, dict[str, bytes]]:

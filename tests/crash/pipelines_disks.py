@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,34 +36,48 @@ def mistakes_of_disks(
         wrong.append(f"nobody looked at what is current: {looked}")
     for target in story.TARGETS:
         for name in story.MODES:
-            home, expected = places.targets / target / name, _expected(deployments, marks, name, target)
-            about = f"{target}/{name}"
-            wrong += [f"{about}: {each}" for each in _current(home, expected, artifacts)]
-            wrong += [f"{about}: {each}" for each in _scripts(home, deployments, marks, name, target)]
-            known = {marks[id] for id in deployments if deployments[id]["applicationName"] == name and id in marks}
+            home, about = places.targets / target / name, f"{target}/{name}"
+            known = {marks[id] for id in _mine(deployments, name) if id in marks}
             seen = set(looked["seen"].get(about, ()))
             wrong += [f"{about}: {each} was current, and never deployed" for each in seen - known]
+            wrong += [f"{about}: {each}" for each in _releases(home)]
+            fitted = home.with_name(story.application(name))
+            ran = {name: home / "ran", fitted.name: fitted.with_suffix(".ran")}
+            for application, live in {name: home / "current", fitted.name: fitted}.items():
+                mine = _mine(deployments, application)
+                expected = _expected(mine, marks, target)
+                wrong += [f"{live}: {each}" for each in _live(live, expected, artifacts)]
+                events = story.EVENTS if application == name else story.FITTED
+                wrong += [f"{live}: {each}" for each in _scripts(ran[application], events, mine, marks, target)]
     return wrong
 
 
-def _expected(deployments: Mapping[str, dict[str, Any]], marks: Mapping[str, str], name: str, target: str) -> str:
-    """Whose release is current on the target: that of the last deployment that it took."""
+def _mine(deployments: Mapping[str, dict[str, Any]], application: str) -> dict[str, dict[str, Any]]:
+    return {id: each for id, each in deployments.items() if each["applicationName"] == application}
+
+
+def _expected(mine: Mapping[str, dict[str, Any]], marks: Mapping[str, str], target: str) -> str:
+    """Whose tree is live on the target: that of the last deployment that it took."""
     taken = [
         (found["startTime"], marks[id])
-        for id, found in deployments.items()
-        if found["applicationName"] == name and found["targets"].get(target, {}).get("status") == "Succeeded"
+        for id, found in mine.items()
+        if found["targets"].get(target, {}).get("status") == "Succeeded"
     ]
     return max(taken)[1] if taken else ""
 
 
-def _current(home: Path, expected: str, artifacts: Mapping[str, Files]) -> Iterable[str]:
-    """What is current is what it is to be, byte for byte what was built, and every release that is kept is whole."""
-    files = _files(home / "current")
+def _live(live: Path, expected: str, artifacts: Mapping[str, Files]) -> Iterable[str]:
+    """What is live is what it is to be, byte for byte what was built, and nothing besides."""
+    files = _files(live)
     mark = files.get("version", b"").decode().strip()
     if mark != expected:
-        yield f"current is of {mark}, not of {expected}"
+        yield f"it is of {mark}, not of {expected}"
     if files != artifacts.get(mark):
-        yield f"current is not what was built of {mark}"
+        yield f"it is not what was built of {mark}"
+
+
+def _releases(home: Path) -> Iterable[str]:
+    """Every release that is kept is whole."""
     releases = [each for each in (home / "releases").iterdir() if not each.name.startswith(".")]
     for release in releases:
         found = _files(release)
@@ -78,24 +92,24 @@ def _files(directory: Path) -> dict[str, bytes]:
 
 
 def _scripts(
-    home: Path, deployments: Mapping[str, dict[str, Any]], marks: Mapping[str, str], name: str, target: str
+    file: Path, events: Sequence[str], mine: Mapping[str, dict[str, Any]], marks: Mapping[str, str], target: str
 ) -> Iterable[str]:
-    """Each script ran once at the most in each deployment; if that succeeded, each ran, and of the right release.
+    """Each script ran once at the most in each deployment; if that succeeded, each ran, and of the right tree.
 
-    A health check that fails is asked again."""
-    lines = [line.split() for line in (home / "ran").read_text().splitlines()]
+    A health check that fails is asked again; ApplicationStop is of what was installed before."""
+    lines = [line.split() for line in file.read_text().splitlines()]
     ran = Counter((id, event) for id, event, _ in lines)
     for (id, event), count in ran.items():
-        again = event == "HealthCheck" and deployments.get(id, {}).get("status") == "Failed"
-        if id not in deployments:
+        again = event == "HealthCheck" and mine.get(id, {}).get("status") == "Failed"
+        if id not in mine:
             yield f"{event} ran for {id}, which is no deployment"
         elif count > 1 and not again:
             yield f"{event} ran {count} times in {id}"
     yield from (f"{event} of {mark} ran in {id}, which is of {marks.get(id)}" for id, event, mark in lines
-                if mark != marks.get(id))  # fmt: skip
-    for id, found in deployments.items():
-        good = found["applicationName"] == name and found["targets"].get(target, {}).get("status") == "Succeeded"
-        for event in story.EVENTS if good else ():
+                if mark != marks.get(id) and event != "ApplicationStop")  # fmt: skip
+    for id, found in mine.items():
+        good = found["targets"].get(target, {}).get("status") == "Succeeded"
+        for event in events if good else ():
             if (id, event) not in ran:
                 yield f"{event} of {marks.get(id)} never ran in {id}, which succeeded"
 

@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.crash import pipelines_story as story
-from tests.crash.pipelines_people import People
+from tests.crash.pipelines_people import KINDS, People
 from tests.crash.pipelines_places import Places
 
 # What is waited for before a kill: calls that were answered, and what can be seen on disks.
-_ANSWERED = ("acknowledged", "approved", "job", "told")
-_SEEN = ("building", "placing", "placed", "switched", "script")
+_ANSWERED = KINDS
+_SEEN = ("building", "placing", "placed", "switched", "script", "installing", "fitting")
 MOMENTS = ("any", "any", "any", "any", *_ANSWERED, *_SEEN)
-_OF_TARGETS = ("placing", "placed", "switched", "script")
+_OF_TARGETS = _SEEN[1:]
 _PATIENCE = 2.0  # seconds for a moment to come
 _FROZEN = 0.4  # how many stand still for about a lease and are not killed, if leases are short
 
@@ -70,12 +70,17 @@ class PipelinesKiller:
         for target in story.TARGETS:
             for name in story.MODES:
                 at = self.places.targets / target / name
+                fitted = self.places.targets / target / story.application(name)
                 with suppress(OSError):
                     match moment:
                         case "switched":
                             found.add(f"{at} {(at / 'current').readlink()}")
                         case "script":
                             found.add(f"{at} {(at / 'ran').stat().st_size}")
+                        case "installing":  # in place: files come and go
+                            found |= {f"{fitted} {each}" for each in os.listdir(fitted / "data")}
+                        case "fitting":  # a script in place
+                            found.add(f"{fitted} {fitted.with_suffix('.ran').stat().st_size}")
                         case _:
                             hidden = moment == "placing"
                             found |= {f"{at} {each}" for each in os.listdir(at / "releases")

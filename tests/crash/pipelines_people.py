@@ -1,6 +1,6 @@
 """Those outside of the server whom a campaign's pipelines need: who approves, who does jobs, who is told by HTTP.
 
-Each writes down what it was answered, and tries again when it was not: a call whose answer was lost may have been done.
+Each writes down what it was answered, and asks again when it was not: a call whose answer was lost may have been done.
 """
 
 import threading
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,7 +19,23 @@ from tests.crash.pipelines_places import Places
 from tests.crash.pipelines_story import Order
 
 T = TypeVar("T")
+KINDS = ("acknowledged", "approved", "job", "told", "asking", "asked")
 _PAUSE = 0.05  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What came of a call: what it gave, or why it was refused. `lost` counts the tries before, which may have been
+    done all the same."""
+
+    given: T | None
+    refusal: ClientError | None = None
+    lost: int = 0
+
+    @property
+    def code(self) -> str:
+        """The refusal's; "": there is none."""
+        return "" if self.refusal is None else str(self.refusal.response["Error"]["Code"])
 
 
 @dataclass(slots=True)
@@ -31,29 +47,38 @@ class People:
     stopping: threading.Event = field(default_factory=threading.Event)
     broken: threading.Event = field(default_factory=threading.Event)  # a process does not come up any more
     orders: dict[str, Order] = field(default_factory=dict)  # by execution
+    wanted: dict[str, Order] = field(default_factory=dict)  # by mark, also those that were not answered yet
     # What has just happened, for whom it may concern: a counter for each kind.
-    counts: dict[str, int] = field(default_factory=lambda: {"acknowledged": 0, "approved": 0, "job": 0, "told": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     pause: float = 0.0  # seconds that a job takes
+    failed: set[str] = field(default_factory=set)  # marks whose job has failed
 
-    def insist(self, what: str, work: Callable[[], T], accepted: Mapping[str, T] | None = None) -> T:
-        """What the call answers; again for as long as nobody answers. A refusal whose code is `accepted` stands for
-        that answer, once one may have been lost."""
-        lost = False
+    def ask(self, what: str, work: Callable[[], T]) -> Answer[T]:
+        """What is answered, be it a refusal; asked again for as long as nobody answers."""
+        lost = 0
         while True:
             try:
-                return work()
+                return Answer(work(), lost=lost)
             except ClientError as error:
-                code = error.response["Error"]["Code"]
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                    if lost and accepted is not None and code in accepted:
-                        return accepted[code]
-                    raise
+                    return Answer(None, error, lost)
+                code = error.response["Error"]["Code"]
                 self.history.write("refused", what=what, code=code, message=str(error))
             except (BotoCoreError, KeyError) as error:  # an answer cut short is, to boto3, one without members
                 self.history.write("unanswered", what=what, error=type(error).__name__)
             assert not self.broken.is_set(), f"{what} is asked of nobody"
-            lost = True
+            lost += 1
             time.sleep(0.03)
+
+    def insist(self, what: str, work: Callable[[], T], accepted: Mapping[str, T] | None = None) -> T:
+        """What the call gives. A refusal whose code is `accepted` stands for that, once an answer may have been
+        lost."""
+        answer = self.ask(what, work)
+        if answer.refusal is None:
+            return answer.given  # type: ignore[return-value]  # T may be None itself
+        if answer.lost and accepted is not None and answer.code in accepted:
+            return accepted[answer.code]
+        raise answer.refusal
 
     def working(self, *works: Callable[[], None]) -> list[threading.Thread]:
         """Threads that do each of these again and again. What breaks one is written down."""
@@ -106,13 +131,17 @@ class People:
         client = self.places.second_client("codepipeline")
         status = "Rejected" if order.rejected else "Approved"
         given = {"status": status, "summary": f"{status}: {order.mark}"}
-        accepted: Mapping[str, Any] = {"InvalidApprovalTokenException": {}, "ApprovalAlreadyCompletedException": {}}
         call = lambda: client.put_approval_result(  # noqa: E731
             pipelineName=name, stageName="Check", actionName="Approve", result=given, token=token
         )
-        self.insist("PutApprovalResult", call, accepted)
-        self.history.write("approved", execution=execution, token=token, **given)
-        self.counts["approved"] += 1
+        answer = self.ask("PutApprovalResult", call)
+        if not answer.code or (answer.lost and answer.code == "ApprovalAlreadyCompletedException"):
+            self.history.write("approved", execution=execution, token=token, **given)
+            self.counts["approved"] += 1
+        elif answer.code == "InvalidApprovalTokenException" and (answer.lost or _abandoned(order)):
+            self.history.write("perhaps_approved", execution=execution, token=token, lost=answer.lost)
+        else:
+            raise answer.refusal or AssertionError
 
     # ── jobs ──
 
@@ -125,11 +154,12 @@ class People:
 
     def _do(self, client: Any, job: Any) -> None:
         id, data = job["id"], job["data"]
+        given, context = data["actionConfiguration"]["configuration"], data["pipelineContext"]
+        order = self.wanted.get(given["Mark"])
         acknowledged = lambda: client.acknowledge_job(jobId=id, nonce=job["nonce"])["status"]  # noqa: E731
-        self.insist("AcknowledgeJob", acknowledged, {"InvalidNonceException": "InProgress"})
-        given = data["actionConfiguration"]["configuration"]
+        if not self._claimed("AcknowledgeJob", acknowledged, "InvalidNonceException", order):
+            return
         number = int(data.get("continuationToken", "0")) + 1
-        context = data["pipelineContext"]
         self.history.write(
             "job", id=id, run=context["action"]["actionExecutionId"], mark=given["Mark"], number=number,
             execution=context["pipelineExecutionId"], action=context["action"]["name"],
@@ -137,9 +167,28 @@ class People:
         time.sleep(self.pause)
         more = {} if number >= int(given["Rounds"]) else {"continuationToken": str(number)}
         put = lambda: client.put_job_success_result(jobId=id, **more)  # noqa: E731
-        self.insist("PutJobSuccessResult", put, {"InvalidJobStateException": {}})
+        if order is not None and order.flaky and context["action"]["name"] == "Scan" and order.mark not in self.failed:
+            why = {"type": "JobFailed", "message": "It fails once"}
+            put = lambda: client.put_job_failure_result(jobId=id, failureDetails=why)  # noqa: E731
+            self.failed.add(order.mark)
+        self._claimed("PutJobResult", put, "InvalidJobStateException", order)
         self.history.write("job_done", id=id)
         self.counts["job"] += 1
+
+    def _claimed(self, what: str, work: Callable[[], Any], stale: str, order: Order | None) -> bool:
+        """Whether the job is still there: not if its execution was abandoned. `stale` is what is said of a call that
+        was done before, or of a job that nobody waits for any more."""
+        answer = self.ask(what, work)
+        if answer.refusal is None:
+            return True
+        if answer.code != stale or not (answer.lost or _abandoned(order)):
+            raise answer.refusal
+        return answer.lost > 0
+
+
+def _abandoned(order: Order | None) -> bool:
+    """Whether what runs of it may be abandoned at any moment."""
+    return order is not None and order.stop in ("abandon", "both")
 
 
 # ── who is told ──
@@ -152,8 +201,9 @@ def receiving(people: People) -> Iterator[str]:
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            _, action, mark = self.path.split("/")
-            people.history.write("told", key=self.headers["Idempotency-Key"], action=action, mark=mark)
+            _, action, mark, revision = self.path.split("/")
+            key = self.headers["Idempotency-Key"]
+            people.history.write("told", key=key, action=action, mark=mark, revision=int(revision))
             people.counts["told"] += 1
             self.send_response(200)
             self.send_header("Content-Length", "0")
