@@ -22,7 +22,7 @@ _DOORS = (
     ("Build", "Inbound"), ("Source", "Outbound"), ("Check", "Inbound"), ("Release", "Inbound"), ("Release", "Outbound"),
 )  # fmt: skip
 _NEXT = {"Source": "Build", "Release": "After"}
-_PATIENCE = 6.0  # seconds for a stage to be left
+_PATIENCE = 15.0  # seconds for a stage to be left
 _REASON = "Somebody looks at it."
 
 
@@ -121,18 +121,25 @@ class Verbs:
         ask = lambda: client.list_pipeline_executions(  # noqa: E731
             pipelineName=name, filter=given
         )["pipelineExecutionSummaries"]
-        found = self.people.insist("ListPipelineExecutions", ask)
-        target = chance.choice(found[1:4] or found)["pipelineExecutionId"]  # the newest is there already
+        found = [each["pipelineExecutionId"] for each in self.people.insist("ListPipelineExecutions", ask)]
+        older = chance.choice(found[1:4] or found)  # the newest is there already
+        self._closed(name, "Release", "Inbound")
+        deadline = time.monotonic() + _PATIENCE
+        if self._back(name, older, deadline) == "PipelineExecutionOutdatedException":
+            self._back(name, found[0], deadline)
+        self._opened(name, "Release", "Inbound")
+
+    def _back(self, name: str, target: str, deadline: float) -> str:
+        """What it was refused by in the end; "": it was not."""
+        client = self.people.places.client("codepipeline")
         call = lambda: client.rollback_stage(  # noqa: E731
             pipelineName=name, stageName="Release", targetPipelineExecutionId=target
         )["pipelineExecutionId"]
-        self._closed(name, "Release", "Inbound")
-        deadline = time.monotonic() + _PATIENCE
-        while self._ask("rollback", call, pipeline=name, target=target) == "UnableToRollbackStageException":
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        self._opened(name, "Release", "Inbound")
+        while True:
+            code = self._ask("rollback", call, pipeline=name, target=target)
+            if code != "UnableToRollbackStageException" or time.monotonic() > deadline:
+                return code
+            time.sleep(0.2)
 
     def _closed(self, name: str, stage: str, direction: str) -> None:
         client, into = self.people.places.second_client("codepipeline"), _into(stage, direction)
