@@ -1,7 +1,6 @@
 """What a build's role may do, and what its project may have the server reach."""
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeyard.app.allowing import check_log_group, check_reach, check_role, on_threads, permission
-from codeyard.aws import Caller, Key, Refused
+from codeyard.aws import Caller, Key, Refused, Said
 from codeyard.builds import life
 from codeyard.builds.stored import StoredBuild
 from codeyard.builds.tools import Sources
@@ -29,9 +28,7 @@ class Readers:
     async def key(self, id: str, token: str | None) -> Key:
         raise AssertionError("nobody signs here")
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         if action != "s3:GetObject":
             raise Refused("AccessDeniedException", f"{caller.arn} is not authorized to perform: {action}")
 

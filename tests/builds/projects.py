@@ -8,7 +8,7 @@ import botocore.session
 import botocore.validate
 from hypothesis import strategies as st
 
-from codeyard.aws import Caller, Key, Refused
+from codeyard.aws import Caller, Key, Refused, Said
 from codeyard.builds.project import Project
 from codeyard.builds.project_input import created
 from codeyard.ident import Owner
@@ -56,14 +56,12 @@ class Everybody:
     forbidden = "arn:aws:iam::000000000000:role/admin"
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...], Mapping[str, str]]] = []
+        self.asked: list[tuple[str, tuple[str, ...], Said]] = []
 
     async def key(self, id: str, token: str | None) -> Key:
         raise AssertionError("nobody signs here")
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         self.asked.append((action, resources, context))
         if self.forbidden in resources:
             raise Refused("AccessDeniedException", f"{caller.arn} is not authorized to perform: {action}")

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
-from codeyard.aws import Caller, Key, Refused
+from codeyard.aws import Caller, Key, Refused, Said
 from codeyard.objects import Encryption
 from codeyard.objects.directory import ObjectDirectory
 from codeyard.objects.wire import S3
@@ -38,9 +38,7 @@ class People:
                 return key
         raise Refused("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         for resource in resources:
             if caller.role is not None and not self._allowed(action, resource):
                 text = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource}"

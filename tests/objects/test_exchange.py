@@ -1,9 +1,8 @@
 """A request of a known caller, as far as it is not the wire's."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from codeyard.aws import Caller, Key
+from codeyard.aws import Caller, Key, Said
 from codeyard.aws.sigv4 import Request, Scope, Verified
 from codeyard.objects.asked import asked
 from codeyard.objects.exchange import Exchange
@@ -14,14 +13,12 @@ class Watching:
     """Allows all, and notes what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...], Mapping[str, str]]] = []
+        self.asked: list[tuple[str, tuple[str, ...], Said]] = []
 
     async def key(self, id: str, token: str | None) -> Key:
         raise AssertionError("nobody asks")
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         self.asked.append((action, resources, context))
 
 

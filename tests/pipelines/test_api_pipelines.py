@@ -1,13 +1,13 @@
 """Definitions as clients make, read, change, tag and delete them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codeyard.aws import Caller, Refused
+from codeyard.aws import Caller, Refused, Said
 from codeyard.aws.paging import Pages
 from codeyard.ident import Owner
 from codeyard.pipelines.api_pipelines import PipelineOperations, Sealer, pipeline_arn
@@ -31,14 +31,12 @@ class _Anyone:
     """Identities that allow everything but what is told; `asked` is what was."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...], Mapping[str, str]]] = []
+        self.asked: list[tuple[str, tuple[str, ...], Said]] = []
 
     async def key(self, id: str, token: str | None) -> Any:
         raise AssertionError(f"these calls are signed by nobody, so no key is asked for: {id}")
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         self.asked.append((action, resources, context))
 
 

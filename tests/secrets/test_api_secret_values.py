@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from codeyard.aws import Caller, Key, Refused
+from codeyard.aws import Caller, Key, Refused, Said
 from codeyard.secrets.sealed import DoesNotOpen
 from codeyard.store.engine import SqlDatabase
 from tests.calls import ACCOUNT, REGION, ROOT
@@ -250,9 +250,7 @@ class Allows:
     async def key(self, id: str, token: str | None) -> Key:
         raise AssertionError("nothing here is signed")
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         assert action == "secretsmanager:GetSecretValue"
         if caller.role is not None and resources != (self._arn,):
             raise Refused("AccessDeniedException", f"User: {caller.arn} is not authorized")

@@ -1,13 +1,13 @@
 """Both services as boto3 sees them, and what every operation makes of inputs of every kind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from codeyard.aws import Caller, Key, Refused
+from codeyard.aws import Caller, Key, Refused, Said
 from codeyard.aws.gateway import Gateway
 from codeyard.aws.paging import Pages
 from codeyard.aws.wildcards import matches_arn
@@ -95,9 +95,7 @@ class Policy(RootOnly):
     def __init__(self, allow: str, deny: str = "") -> None:
         self._allow, self._deny = allow, deny
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         for arn in resources if caller.role else ():
             if not matches_arn(self._allow, arn) or matches_arn(self._deny, arn):
                 raise Refused("AccessDeniedException", f"not authorized to perform: {action} on resource: {arn}")

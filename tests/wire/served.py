@@ -20,7 +20,7 @@ import botocore.parsers
 import botocore.session
 import uvicorn
 
-from codeyard.aws import Call, Caller, Key, Refused, Service, Shape, operation
+from codeyard.aws import Call, Caller, Key, Refused, Said, Service, Shape, operation
 from tests.calls import REGION, ROOT
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
@@ -38,9 +38,7 @@ class RootOnly:
             raise Refused("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
         return Key(KEY_ID, SECRET, ROOT)
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         assert caller == ROOT
 
 

@@ -18,10 +18,11 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codeyard.aws import Call, Refused, Service, Shape, operation
+from codeyard.aws import Call, Caller, Refused, Said, Service, Shape, operation
 from codeyard.aws.bodies import Limits
 from codeyard.aws.gateway import Gateway
 from codeyard.errors import Conflict, NotFound
+from tests.calls import ROOT
 from tests.wire.generate import survives
 from tests.wire.served import CBOR, JSON, KEY_ID, QUERY, SECRET, Asker, RootOnly, answering, client, serving
 
@@ -61,6 +62,24 @@ class Roles:
 
 def gateway(*services: Service) -> Gateway:
     return Gateway(services, RootOnly(), lambda: datetime.now(UTC), LIMITS)
+
+
+class Asked(RootOnly):
+    """Identities that keep what conditions could ask for."""
+
+    def __init__(self) -> None:
+        self.context: Said = {}
+
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
+        self.context = context
+
+
+async def test_conditions_may_ask_for_what_a_service_says_of_a_call() -> None:
+    people = Asked()
+    said = Service("codebuild", (Projects(),), {}, other="later.", said=lambda call: {"codebuild:x": call.operation})
+    await Gateway((said,), people, lambda: datetime.now(UTC)).call("codebuild", "ListProjects", {}, ROOT, "eu-west-1")
+
+    assert people.context["codebuild:x"] == "ListProjects"
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import base64
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ from codeyard.access.model import (
 )  # fmt: skip
 from codeyard.access.table import StoredKey
 from codeyard.access.tokens import Ticket
-from codeyard.aws import Caller, Key, Refused, policy
+from codeyard.aws import Caller, Key, Refused, Said, policy
 from codeyard.aws.conditions import Context
 from codeyard.aws.policy import Asked, Asker, Decision, Kind, Malformed
 from codeyard.errors import Fault
@@ -69,9 +69,7 @@ class StoredIdentities:
             raise tokens.invalid()
         return found
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         """Refused: AccessDeniedException (AccessDenied for actions of iam, sts and s3)."""
         if action.lower() in _NOT_BY_POLICIES:
             return
@@ -80,9 +78,7 @@ class StoredIdentities:
             if not decision.allowed:
                 raise denied(caller, action, resource, decision, kind)
 
-    async def decide(
-        self, caller: Caller, action: str, resource: str, context: Mapping[str, str]
-    ) -> tuple[Decision, str]:
+    async def decide(self, caller: Caller, action: str, resource: str, context: Said) -> tuple[Decision, str]:
         """What the caller's own policies say, and which kind of them."""
         if caller.role is None:
             return Decision(policy.Outcome.ALLOWED), "root"

@@ -15,6 +15,7 @@ from codeyard.aws.recognition import for_gateway
 from codeyard.builds import lines_table, workers_table
 from codeyard.builds.api_builds import BuildOperations
 from codeyard.builds.api_projects import project_handlers
+from codeyard.builds.condition_keys import condition_keys
 from codeyard.builds.control import BuildControl, StartLimits
 from codeyard.builds.declined import DECLINED, OTHER
 from codeyard.console.pages import Console, console_app
@@ -53,7 +54,7 @@ def codebuild_service(parts: Parts, control: BuildControl) -> Service:
 
     builds = BuildOperations(control, identities, require, parts.pages, lambda stored: build_url(base, stored))
     projects = project_handlers(parts.database, identities, require, parts.key, parts.pages, now)
-    return Service("codebuild", (builds, *projects), _ERRORS, DECLINED, OTHER)
+    return Service("codebuild", (builds, *projects), _ERRORS, DECLINED, OTHER, said=condition_keys)
 
 
 def gateway(parts: Parts, control: BuildControl, pipelines: Pipelines, deploys: Deploys) -> Gateway:

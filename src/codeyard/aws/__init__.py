@@ -61,6 +61,7 @@ class Refused(CodeyardError):
         return self.message
 
 
+Said = Mapping[str, str | tuple[str, ...]]  # what conditions may ask for: values by key
 Handler = Callable[[Call], Awaitable[Shape | None]]
 Resources = Callable[[Call], str | tuple[str, ...]]
 Exact = Callable[[Call, tuple[str, ...]], Awaitable[tuple[str, ...]]]
@@ -96,6 +97,7 @@ class Service:
     declined: Mapping[str, str] = field(default_factory=dict)  # operation → why, a sentence
     other: str | None = None  # why all operations are declined that are named nowhere; None: there are none
     exact: Exact | None = None  # makes of a call's ARNs those that only the state knows, such as a secret's
+    said: Callable[[Call], Said] = lambda _call: {}  # what conditions may ask of a call, besides what they may of all
 
     def operations(self) -> dict[str, tuple[Handler, Resources]]:
         """By name: the handler, and what it needs to be allowed on."""
@@ -133,9 +135,7 @@ class Identities(Protocol):
         """The key of this id, of a session if there is a token. Refused: InvalidClientTokenId, ExpiredToken."""
         ...
 
-    async def authorise(
-        self, caller: Caller, action: str, resources: tuple[str, ...], context: Mapping[str, str]
-    ) -> None:
+    async def authorise(self, caller: Caller, action: str, resources: tuple[str, ...], context: Said) -> None:
         """Nothing, if the caller's policies allow `codebuild:StartBuild` and the like on each of the ARNs.
 
         `context` is what conditions may ask for (aws:SourceIp, codebuild:…). Refused: AccessDeniedException, with

@@ -169,7 +169,8 @@ class Gateway:
             arns = (resource,) if isinstance(resource, str) else resource
             if (exact := self._served[service].service.exact) is not None:
                 arns = await exact(call, arns)
-            await self._identities.authorise(caller, action, arns, context)
+            said = self._served[service].service.said(call)
+            await self._identities.authorise(caller, action, arns, {**said, **context} if said else context)
         return await handler(call) or {}
 
     def _check_declined(self, asked: Asked) -> None:

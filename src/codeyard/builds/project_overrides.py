@@ -54,6 +54,14 @@ _PROJECT = {
     "logsConfigOverride": "logsConfig",
     "autoRetryLimitOverride": "autoRetryLimit",
 }
+# Each member of StartBuild that says something of the project: the part of it ("": the project itself), and the member.
+START_MEMBERS = {
+    **{name: ("", member) for name, member in _PROJECT.items()},
+    **{name: ("source", member) for name, member in _SOURCE.items()},
+    **{name: ("environment", member) for name, member in _ENVIRONMENT.items()},
+    "environmentVariablesOverride": ("environment", "environmentVariables"),
+    "secondarySourcesVersionOverride": ("", "secondarySourceVersions"),
+}
 _PIPELINE = "ArtifactsOverride must be set when using artifacts type CodePipelines"  # observed (reference 4.5)
 _P = TypeVar("_P", ProjectSource, ProjectEnvironment, Project)
 
