@@ -174,6 +174,14 @@ def test_buckets_are_asked_by_who_signs_for_s3(ask: Asker) -> None:
     assert ask.signed("s3", "POST", "/code?delete", b"<Delete></Delete>").part == "s3"
 
 
+def test_what_is_put_into_a_bucket_is_sealed_as_in_s3_though_nobody_asks_for_it(ask: Asker) -> None:
+    kept = [path for path in (ask.parts.config.data / "objects").rglob("*") if path.is_file()]
+
+    assert ask.signed("s3", "HEAD", "/code/a.txt").headers["x-amz-server-side-encryption"] == "AES256"
+    assert kept
+    assert all(b"content" not in path.read_bytes() for path in kept)
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_a_link_is_good_without_a_signature_of_ones_own(ask: Asker, old: bool) -> None:
     assert ask.link("GET", "/code/a.txt", old).body == b"content"

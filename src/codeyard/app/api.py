@@ -25,6 +25,7 @@ from codeyard.logs.api import logs_service
 from codeyard.logs.remote import PATH as LOGS
 from codeyard.logs.remote import LogEndpoint
 from codeyard.metrics import CONTENT_TYPE, Metrics
+from codeyard.objects import Encryption
 from codeyard.objects.links import download_link
 from codeyard.objects.wire import S3, is_for_s3, request_of
 from codeyard.pipelines import executions_table
@@ -36,6 +37,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# As S3 seals what does not ask for it. What a worker puts here over HTTP, artifacts above all, has no other way to ask.
+_SEALED = Encryption("AES256", "")
 _ERRORS: dict[type[CodeyardError], str | tuple[str, int]] = {
     Invalid: "InvalidInputException",
     NotFound: "ResourceNotFoundException",
@@ -178,7 +181,9 @@ class Server:
         self._webhooks = pipelines.webhooks
         self._calls, self._console, self._credentials = calls, console, parts.container_credentials
         self._s3 = (
-            S3(parts.objects, parts.identities, now=now, absent=pipelines.absent) if parts.objects is not None else None
+            S3(parts.objects, parts.identities, usual=_SEALED, now=now, absent=pipelines.absent)
+            if parts.objects is not None
+            else None
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
