@@ -1,4 +1,5 @@
-# A project with all that its builds need, on Codeyard; without the endpoints it is for AWS, unchanged.
+# A project with all that its builds need, and a pipeline that takes what it made through an approval to machines, on
+# Codeyard; without the endpoints it is for AWS, unchanged.
 #   eval "$(codeyard env)" && TF_VAR_url=$AWS_ENDPOINT_URL terraform apply
 terraform {
   required_providers {
@@ -16,6 +17,8 @@ provider "aws" {
   s3_use_path_style          = true
   endpoints {
     codebuild      = var.url
+    codedeploy     = var.url
+    codepipeline   = var.url
     iam            = var.url
     sts            = var.url
     s3             = var.url
@@ -84,6 +87,99 @@ resource "aws_codebuild_project" "app" {
   source {
     type      = "NO_SOURCE"
     buildspec = "version: 0.2\nphases:\n  build:\n    commands:\n      - echo made by terraform > x\nartifacts:\n  files: [x]\n"
+  }
+  tags = { team = "a" }
+}
+resource "aws_iam_role" "pipeline" {
+  name               = "tf-pipeline"
+  assume_role_policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Principal = { Service = ["codepipeline.amazonaws.com", "codedeploy.amazonaws.com"] }, Action = "sts:AssumeRole" }] })
+}
+resource "aws_iam_role_policy" "pipeline" {
+  role   = aws_iam_role.pipeline.name
+  name   = "pipeline"
+  policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = ["s3:*", "codedeploy:*"], Resource = "*" }] })
+}
+resource "aws_iam_role_policy_attachment" "deploys" {
+  role       = aws_iam_role.pipeline.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRole"
+}
+resource "aws_codedeploy_app" "app" { name = "tf-app" }
+resource "aws_codedeploy_deployment_group" "web" {
+  app_name               = aws_codedeploy_app.app.name
+  deployment_group_name  = "web"
+  service_role_arn       = aws_iam_role.pipeline.arn
+  deployment_config_name = "CodeDeployDefault.HalfAtATime"
+  ec2_tag_filter {
+    key   = "role"
+    type  = "KEY_AND_VALUE"
+    value = "web"
+  }
+  auto_rollback_configuration {
+    enabled = true
+    events  = ["DEPLOYMENT_FAILURE"]
+  }
+}
+resource "aws_codepipeline" "app" {
+  name           = "tf-app"
+  role_arn       = aws_iam_role.pipeline.arn
+  pipeline_type  = "V2"
+  execution_mode = "QUEUED"
+  artifact_store {
+    type     = "S3"
+    location = aws_s3_bucket.made.bucket
+  }
+  variable {
+    name          = "PLACE"
+    default_value = "prod"
+  }
+  stage {
+    name = "Source"
+    action {
+      name             = "Made"
+      category         = "Source"
+      owner            = "AWS"
+      provider         = "S3"
+      version          = "1"
+      output_artifacts = ["App"]
+      configuration    = { S3Bucket = aws_s3_bucket.made.bucket, S3ObjectKey = "app.zip", PollForSourceChanges = "false" }
+    }
+  }
+  stage {
+    name = "Deploy"
+    before_entry {
+      condition {
+        result = "SKIP"
+        rule {
+          name          = "OnlyProd"
+          configuration = { Variable = "#{variables.PLACE}", Operator = "EQ", Value = "prod" }
+          rule_type_id {
+            category = "Rule"
+            owner    = "AWS"
+            provider = "VariableCheck"
+            version  = "1"
+          }
+        }
+      }
+    }
+    on_failure { result = "ROLLBACK" }
+    action {
+      name               = "Ask"
+      category           = "Approval"
+      owner              = "AWS"
+      provider           = "Manual"
+      version            = "1"
+      timeout_in_minutes = 60
+    }
+    action {
+      name            = "Web"
+      category        = "Deploy"
+      owner           = "AWS"
+      provider        = "CodeDeploy"
+      version         = "1"
+      run_order       = 2
+      input_artifacts = ["App"]
+      configuration   = { ApplicationName = aws_codedeploy_app.app.name, DeploymentGroupName = aws_codedeploy_deployment_group.web.deployment_group_name }
+    }
   }
   tags = { team = "a" }
 }

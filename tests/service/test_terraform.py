@@ -1,4 +1,4 @@
-"""Terraform's AWS provider makes a project on a server, finds nothing to change afterwards, and takes it away again."""
+"""Terraform's AWS provider makes a project and a pipeline, finds nothing to change, and takes them away again."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ import pytest
 from tests.service.servers import Server, up
 from tests.service.test_drive import executor
 
+pytestmark = pytest.mark.timeout(400)  # seconds: the provider is a large program, and others are at work too
 EXAMPLE = Path(__file__).parents[2] / "examples" / "terraform"
 
 
@@ -18,7 +19,7 @@ def terraform(directory: Path, server: Server, *arguments: str) -> subprocess.Co
     keys = {name: value for name, value in server.env().items() if name != "AWS_ENDPOINT_URL"}
     return subprocess.run(
         ["terraform", *arguments, "-no-color", "-input=false"], cwd=directory, capture_output=True, text=True,
-        timeout=100, env={**passed, **keys, "TF_VAR_url": server.url},
+        timeout=200, env={**passed, **keys, "TF_VAR_url": server.url},
     )  # fmt: skip
 
 
