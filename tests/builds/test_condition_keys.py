@@ -75,6 +75,10 @@ def test_no_token_is_told() -> None:
         ({"buildspecOverride": "version: 0.2"}, Outcome.EXPLICIT_DENY),
         ({"environmentVariablesOverride": [{"name": "STAGE", "value": "prod"}]}, Outcome.EXPLICIT_DENY),
         ({"environmentVariablesOverride": [{"name": "STAGE", "value": "test"}]}, Outcome.ALLOWED),
+        (
+            {"environmentVariablesOverride": [{"name": "STAGE", "value": "prod"}, {"name": "stage", "value": "test"}]},
+            Outcome.EXPLICIT_DENY,
+        ),
     ],
 )
 def test_a_policy_can_forbid_an_override(given: dict[str, Any], outcome: Outcome) -> None:

@@ -12,6 +12,8 @@ from codeyard.errors import Conflict, Fault, Invalid
 from codeyard.executors.forwarding import forwarding
 from codeyard.executors.loopback import listen_here
 
+_AT_ONCE = 400  # connections of all builds together, each of which may keep dozens open
+
 
 async def own_door(config: Config, stack: AsyncExitStack) -> Door:
     """To the API of this process. What carries connections there lives as long as `stack`."""
@@ -31,7 +33,7 @@ async def _door(kept: Path, host: str, port: int, stack: AsyncExitStack) -> Door
     host = EVERYWHERE.get(host, host)
     if host not in ("127.0.0.1", "localhost"):
         listener = _listening(kept)
-        await stack.enter_async_context(forwarding(listener, host, port))
+        await stack.enter_async_context(forwarding(listener, host, port, _AT_ONCE))
         port = listener.getsockname()[1]
     return Door(f"http://127.0.0.1:{port}", "127.0.0.1", port)
 

@@ -33,7 +33,22 @@ def condition_keys(call: Call) -> Said:
     tags = {tag.get("key", ""): tag.get("value", "") for tag in members.pop("tags", ())}
     members.pop("name", None)
     found = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
-    return {**found, **({"aws:TagKeys": tuple(tags)} if tags else {}), **dict(_flat("codebuild:", members))}
+    return {**found, **({"aws:TagKeys": tuple(tags)} if tags else {}), **_together(_flat("codebuild:", members))}
+
+
+def _together(found: Iterator[tuple[str, str | tuple[str, ...]]]) -> Said:
+    """Each key once, with all its values: of two variables with one name, in whatever case, neither hides the other."""
+    keys: dict[str, str] = {}
+    values: dict[str, str | tuple[str, ...]] = {}
+    for key, value in found:
+        known = keys.setdefault(key.lower(), key)
+        before = values.get(known)
+        values[known] = value if before is None else tuple(dict.fromkeys((*_each(before), *_each(value))))
+    return values
+
+
+def _each(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _overridden(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,15 +133,16 @@ class DbosWorkflows:
         while True:
             await asyncio.sleep(self._look)
             latest = time.monotonic() - self._look
-            ended = [id for id, at in self._ended.items() if at < latest][:_AT_ONCE]
+            ended = [(id, at) for id, at in self._ended.items() if at < latest][:_AT_ONCE]
             try:
-                for left in await self._not_over(ended) if ended else ():
+                for left in await self._not_over([id for id, _ in ended]) if ended else ():
                     await DBOS.resume_workflow_async(left)
             except Exception as failed:  # noqa: BLE001 - a disk that is still full, a database that is away
                 _log.warning("journal_awaited error=%s", str(failed).partition("\n")[0])
                 continue
-            for id in ended:
-                del self._ended[id]
+            for id, at in ended:
+                if self._ended[id] == at:  # else it has ended again
+                    del self._ended[id]
 
     async def _not_over(self, ids: list[str]) -> list[str]:
         found = await DBOS.list_workflows_async(

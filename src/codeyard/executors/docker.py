@@ -129,8 +129,9 @@ class DockerSandbox:
         """Kill it ourselves, if we see it: the engine would start two programs for that, on a machine that is busy."""
         if self._process is None:
             return
-        kill(self._process)
-        with suppress(EngineAway):  # it is paused, perhaps: whoever removes it deals with that
+        # It may not be ours to kill, or be paused: whoever removes it deals with that.
+        with suppress(OSError, EngineAway):
+            kill(self._process)
             await self._engine.call("POST", self._path("wait"), silence=_KILLED)
 
     async def _give_back(self) -> None:
