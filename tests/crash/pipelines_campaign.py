@@ -228,8 +228,8 @@ def await_rest(people: People) -> None:
     under_way = ["Created", "Queued", "InProgress"]
     deadline = time.monotonic() + _END
     while time.monotonic() < deadline:
-        ids = [id for name in story.PROJECTS for id in codebuild.list_builds_for_project(projectName=name)["ids"]]
-        builds = codebuild.batch_get_builds(ids=ids[:100])["builds"]
+        newest = (codebuild.list_builds_for_project(projectName=name)["ids"][:50] for name in story.PROJECTS)
+        builds = codebuild.batch_get_builds(ids=[id for some in newest for id in some])["builds"]
         deployments = codedeploy.list_deployments(includeOnlyStatuses=under_way)["deployments"]
         if not deployments and all(each["buildComplete"] for each in builds):
             return

@@ -122,6 +122,8 @@ class Verbs:
             pipelineName=name, filter=given
         )["pipelineExecutionSummaries"]
         found = [each["pipelineExecutionId"] for each in self.people.insist("ListPipelineExecutions", ask)]
+        if not found:
+            return
         older = chance.choice(found[1:4] or found)  # the newest is there already
         self._closed(name, "Release", "Inbound")
         deadline = time.monotonic() + _PATIENCE

@@ -86,6 +86,7 @@ def test_who_a_script_runs_as_gets_through_an_agents_directories_to_revisions_al
 
     assert (modes[state], modes[host], modes[state / "agent.json"]) == (0o711, 0o711, 0o600)
     assert {modes[path] for path in (state / "blobs", state / "scratch", host / "manifests")} == {0o700}
+    assert modes[host / "deployment-root"] == 0o711
 
 
 async def with_a_crowded_disk(lone: AgentProcess, deploy: Callable[[], Deployment]) -> int:

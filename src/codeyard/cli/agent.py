@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _TAGS = click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="May be given several times.")
 _COLOURS = {"Succeeded": "green", "Failed": "red", "Skipped": "yellow", "InProgress": "cyan"}
 _LONGEST_TOKEN = 16_384  # bytes of a token's file
-_PRIVATE = ("deployments", "manifests", "paths", "places")  # of a host's directory: all but its revisions
+# Of a host's directory: all but its revisions.
+_PRIVATE = ("deployments", "manifests", "paths", "places", *(
+    f"deployment-root/{name}" for name in ("deployment-instructions", "deployment-logs", "ongoing-deployment")
+))  # fmt: skip
 _Fields = dict[str, str]
 
 
@@ -248,8 +251,8 @@ def _let_through(directory: Path) -> None:
     """A script with `runas` runs as somebody else, who has to get to its revision, which lies below `deployment-root`:
     through directories that nobody else can list, and to nothing beside."""
     host = directory / "host"
-    host.mkdir(exist_ok=True)
-    for each in (directory, host):
+    for each in (directory, host, host / "deployment-root"):
+        each.mkdir(exist_ok=True)
         each.chmod(0o711)
     for private in (directory / "blobs", directory / "scratch", *map(host.joinpath, _PRIVATE)):
         private.mkdir(exist_ok=True)

@@ -277,9 +277,11 @@ class Agent:
 
 
 def crowded(directory: Path) -> bool:
-    """Whether the disk that a directory is on is nearly full."""
-    usage = shutil.disk_usage(directory)
-    return usage.free < usage.total * _SPARE
+    """Whether the disk that a directory is on is nearly full, as far as that can be known."""
+    with suppress(OSError):
+        usage = shutil.disk_usage(directory)
+        return usage.free < usage.total * _SPARE
+    return False
 
 
 def _assigned(found: Any) -> tuple[Assignment, bool]:

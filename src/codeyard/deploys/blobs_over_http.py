@@ -88,10 +88,10 @@ class FetchedBlobs:
         self._need(digest)
         try:
             self._local.place(digest, name, directory=directory, kind=kind, holder=holder)
-        except Fault:
+        except (Fault, NotFound):
             if self._local.has(digest):
                 raise
-            self._need(digest)  # it was damaged here, and set aside: the server's may be sound
+            self._need(digest)  # damaged here, and set aside, or swept this moment: the server's may be sound
             self._local.place(digest, name, directory=directory, kind=kind, holder=holder)
         return None
 

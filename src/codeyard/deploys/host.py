@@ -215,7 +215,7 @@ class _Performance:
         return f"{message.rstrip('.')}. {told}" if message and told else message or told
 
     async def _event(self, event: str) -> Ran:
-        once = self._work.scripted(event)
+        once = await blocking(self._work.scripted, event)
         cut_off = self._journal.running
         await self._telling.begun(event, once=once and cut_off is None)
         if cut_off is not None and once:

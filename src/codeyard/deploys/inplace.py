@@ -54,13 +54,15 @@ class InPlace:
 
     def prepare(self) -> None:
         with explained(f"making {self._group}"):
-            for directory in (self._group, self._places.directory, self.lock.parent):
+            for directory in (self._places.directory, self.lock.parent):
                 directory.mkdir(parents=True, exist_ok=True)
+            self._group.mkdir(parents=True, exist_ok=True, mode=0o711)  # its revisions are not for everybody to list
+            self.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def scripted(self, event: str) -> bool:
         if event in ("DownloadBundle", "Install"):
             return False
-        with suppress(CodeyardError):
+        with suppress(CodeyardError, OSError, ValueError):
             return bool(self._hooks(event)[1])
         return True  # `perform` will say why its scripts cannot be known
 

@@ -18,6 +18,8 @@ class Manifests:
 
     def __init__(self, folder: Path, blobs: BlobStore) -> None:
         self._folder, self._blobs = folder, blobs
+        for draft in folder.glob(".*"):  # of one that was killed
+            draft.unlink(missing_ok=True)
         self._lock = threading.Lock()
         self._parsed: dict[Digest, Tree] = {}  # what was asked for last comes last
 

@@ -48,7 +48,7 @@ class Work(Protocol):
         """Check the options, and make the directory of `lock`. Blocks. CodeyardError if the deployment cannot be."""
 
     def scripted(self, event: str) -> bool:
-        """Whether the event runs what may not be run twice. What does not is simply done again after a crash."""
+        """Whether the event runs what may not be run twice. What does not is done again after a crash. Blocks."""
 
     def forgives(self, event: str) -> bool:
         """Whether the deployment goes on although this event failed."""

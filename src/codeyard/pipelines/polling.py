@@ -17,6 +17,7 @@ from typing import Protocol
 
 from codeyard.aws import Refused
 from codeyard.errors import CodeyardError, Invalid, NotFound
+from codeyard.ident import Owner
 from codeyard.pipelines import polling_table as table
 from codeyard.pipelines.changes import Begin, Change, Seen, Source, Watched, begins, mark, sources
 from codeyard.pipelines.looking import Found
@@ -71,6 +72,7 @@ class Polling:
         # Hosts that do not answer take their time: that is not to be the others'.
         self._well, self._failing = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
         self._under_way: set[Current] = set()
+        self._silent: set[tuple[Owner, str]] = set()  # pipelines of which a source did not answer the last time
 
     async def run(self) -> None:
         """Look until cancelled. Nothing that goes wrong ends it."""
@@ -105,7 +107,8 @@ class Polling:
 
     async def _limited(self, one: Current, row: Due) -> None:
         try:
-            async with self._failing if row.failing else self._well:
+            silent = (one.owner, one.pipeline) in self._silent
+            async with self._failing if row.failing or silent else self._well:
                 await self._turn(one, row.turn)
         except Exception:  # noqa: BLE001 - told to the log; one pipeline is not to stop the others
             _log.exception("poll_failed pipeline=%s", one.pipeline)
@@ -149,6 +152,8 @@ class Polling:
         changes: list[Change] = []
         looked = 0
         every = sources(watched.declaration)
+        key = (watched.owner, watched.pipeline)
+        self._silent.discard(key)
         for source in every:
             now = mark(watched, source)
             known = before.get(source.name)
@@ -158,6 +163,8 @@ class Polling:
                     found = await self._look(watched, source, None if same is None else same[1])
             except (CodeyardError, TimeoutError) as error:
                 _log.warning("poll_failed pipeline=%s action=%s error=%s", watched.pipeline, source.name, error)
+                if isinstance(error, TimeoutError):
+                    self._silent.add(key)
                 if same is not None:
                     seen[source.name] = same
                 continue
