@@ -36,6 +36,13 @@ def ended(status: Status, **given: Any) -> StoredBuild:
     return replace(stored, build=build)
 
 
+def test_no_build_is_claimed_before_it_was_submitted() -> None:
+    submitted = life.started(OWNER, project(), (), "root", 1, NOW)
+
+    assert life.claimed(submitted, "one", NOW - timedelta(milliseconds=5)).claimed == NOW
+    assert life.claimed(submitted, "one", LATER).claimed == LATER
+
+
 @given(st.integers(0, 8))
 def test_a_fault_ends_a_build_wherever_it_is_with_the_reason(phases: int) -> None:
     build = life.faulted(a_build(phases).build, LOST, LATER)

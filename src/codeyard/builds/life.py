@@ -104,7 +104,8 @@ def linked(was: StoredBuild, project: Project, number: int, now: datetime) -> tu
 
 
 def claimed(was: StoredBuild, worker: str, now: datetime) -> StoredBuild:
-    return replace(was, worker=worker, claimed=now)
+    # Who claims may have looked at the clock before the build came, or have another clock.
+    return replace(was, worker=worker, claimed=max(now, was.build.started))
 
 
 def stopped(was: StoredBuild, now: datetime) -> StoredBuild:
