@@ -71,8 +71,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlData
         yield from opened(url)
 
 
-def plan_of(database: SqlDatabase, question: Callable[[Tx], object]) -> str:
-    """How the statements that the question puts would be carried out, if there were many rows."""
+def plan_of(database: SqlDatabase, question: Callable[[Tx], object], *, as_it_is: bool = False) -> str:
+    """How the statements that the question puts would be carried out, if there were many rows, or `as_it_is`."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
@@ -83,7 +83,7 @@ def plan_of(database: SqlDatabase, question: Callable[[Tx], object]) -> str:
         event.listen(tx, "before_cursor_execute", note)
         question(tx)
         event.remove(tx, "before_cursor_execute", note)
-        if database.dialect == "postgresql":
+        if database.dialect == "postgresql" and not as_it_is:
             for way in ("seqscan", "bitmapscan", "sort"):
                 tx.exec_driver_sql(f"SET LOCAL enable_{way} = off")
         return "\n".join(str(row[-1]) for told, given in asked for row in tx.exec_driver_sql(explain + told, given))

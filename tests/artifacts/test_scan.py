@@ -92,7 +92,7 @@ def test_links_that_stay_inside_are_followed_where_that_is_asked_for(root: Path,
 
 @pytest.mark.parametrize(
     ("path", "error"),
-    [*((path, Invalid) for path in ("out", "etc", "round", "../work/a", "a/b")), ("no/b", NotFound)],
+    [*((path, Invalid) for path in ("out", "etc", "round", "../{root}/a", "a/b")), ("no/b", NotFound)],
 )
 def test_links_that_lead_out_are_never_followed(root: Path, path: str, error: type[CodeyardError]) -> None:
     (root / "out").symlink_to("d/../../secret/file")
@@ -100,7 +100,7 @@ def test_links_that_lead_out_are_never_followed(root: Path, path: str, error: ty
     (root / "round").symlink_to("round")
 
     with pytest.raises(error):
-        followed(root, path)
+        followed(root, path.format(root=root.name))
 
 
 @pytest.mark.parametrize("target", ["../secret", "/etc", "d"])

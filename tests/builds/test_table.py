@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 
 from codeyard.aws import Page
 from codeyard.builds import life, lines_table, table, tokens_table, workers_table
@@ -18,7 +18,7 @@ from codeyard.ident import Owner
 from codeyard.store import Tx
 from codeyard.store.engine import SqlDatabase
 from tests.builds.projects import NOW, OWNER, project
-from tests.databases import database
+from tests.databases import database, plan_of
 
 __all__ = ["database"]
 ELSEWHERE = Owner("111111111111", "eu-west-1")
@@ -222,7 +222,7 @@ async def test_no_question_reads_builds_that_are_none_of_it(database: SqlDatabas
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
             tx.execute(text("ANALYZE"))
 
-    plans = {name: plan_of(database, question) for name, question in QUESTIONS.items()}
+    plans = {name: plan_of(database, question, as_it_is=True) + "\n" for name, question in QUESTIONS.items()}
 
     for name, plan in plans.items():
         shown = f"{name}: {plan}"
@@ -230,26 +230,6 @@ async def test_no_question_reads_builds_that_are_none_of_it(database: SqlDatabas
         assert "SCAN builds\n" not in plan, shown
         assert ("Sort" not in plan and "TEMP B-TREE" not in plan) or name == "first", shown
         assert name != "found" or "(run=?)" in plan or database.dialect == "postgresql", shown
-
-
-def plan_of(database: SqlDatabase, question: Any) -> str:
-    """The plans of the statements that the question puts."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        asked.append((statement, parameters))
-
-    explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
-    with database.engine.connect() as tx:
-        event.listen(tx, "before_cursor_execute", note)
-        question(tx)
-        event.remove(tx, "before_cursor_execute", note)
-        lines = [
-            str(row[-1])
-            for statement, parameters in asked
-            for row in tx.exec_driver_sql(explain + statement, parameters)
-        ]
-    return "\n".join([*lines, ""])
 
 
 def test_the_statuses_fit_their_columns() -> None:
